@@ -1,0 +1,12 @@
+DROP TABLE scans;
+DROP TABLE timeline_days;
+DROP TABLE pictures;
+ALTER TABLE images DROP COLUMN picture_file_id;
+DROP TABLE files;
+DROP TABLE images;
+DROP FUNCTION count_timeline_days();
+DROP TABLE lenses;
+DROP TABLE cameras;
+DROP TABLE folders;
+DROP TABLE vault_mounts;
+DROP TABLE vaults;

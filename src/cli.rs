@@ -1,0 +1,124 @@
+//! The command line: clap types only. What each flag changes is said in its help, with unit and default.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A private library for a household's photographs: finds and groups the files on your disks, shows them by date, never touches an original.
+#[derive(Debug, Parser)]
+#[command(name = "hm", version, max_term_width = 110)]
+pub struct Cli {
+    /// Settings for every role.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// The role to play.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every role takes.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Configuration file read over the defaults [default: config/local.toml if it exists; environment: HM_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where hm keeps its own things [default: see `data_dir` in `hm config`]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Say more: -v for debug, -vv for trace
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What `hm` can be.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the library in a browser, and keep thumbnails and scans going
+    Serve(ServeArgs),
+    /// Find new, changed and missing files, and group them into images
+    Scan(ScanArgs),
+    /// Write the library's images and files as tables
+    Export(ExportArgs),
+    /// Render a small library to try hm on: photographs nobody took, with real metadata
+    Demo(DemoArgs),
+    /// Tick off what works on this machine, and say what to do about the rest
+    Doctor,
+    /// Print the manual of all settings (config/default.toml)
+    Config,
+    /// Read metadata for a scan (started by hm itself)
+    #[command(hide = true)]
+    MetaWorker,
+    /// Decode pictures for the server (started by hm itself)
+    #[command(hide = true)]
+    PixelWorker,
+    /// Keep PostgreSQL and Redis alive while an hm needs them (started by hm itself)
+    #[command(hide = true)]
+    Guard,
+}
+
+/// `hm serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Folders to scan at the start; they are remembered
+    #[arg(value_name = "PHOTOS")]
+    pub photos: Vec<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:8017]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub bind: Option<SocketAddr>,
+}
+
+/// `hm scan`.
+#[derive(Debug, Args)]
+pub struct ScanArgs {
+    /// Folders or files to scan; a folder that no vault holds yet becomes a vault
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Read and group, but write no database
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Read every file again, also those whose size and time are as before
+    #[arg(long)]
+    pub full: bool,
+    /// Write images.* and files.* into this folder
+    #[arg(long, value_name = "DIR")]
+    pub export: Option<PathBuf>,
+    /// Format of the tables
+    #[arg(long, value_enum, default_value_t = TableFormat::Parquet)]
+    pub format: TableFormat,
+    /// Print one JSON event a line on stdout instead of progress for people
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hm export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Folder for images.* and files.*
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Format of the tables
+    #[arg(long, value_enum, default_value_t = TableFormat::Parquet)]
+    pub format: TableFormat,
+}
+
+/// `hm demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder to fill; created if it is not there
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Moments to render
+    #[arg(long, default_value_t = 300)]
+    pub count: u32,
+}
+
+/// Format of a table on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// Apache Parquet, Snappy
+    Parquet,
+    /// Comma-separated, with a header line
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+}

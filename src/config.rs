@@ -1,0 +1,369 @@
+//! Settings in parts: `config/default.toml` < a local file < `HM_*` < flags. Checked once, before any role starts.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// The manual, which is also the defaults.
+const DEFAULT_TOML: &str = include_str!("../config/default.toml");
+
+/// A setting that cannot be used; the message names the key, where it came from and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has a key or type that does not exist.
+    #[error("configuration from {origin}: {message}\nhint: every key and its form is in config/default.toml (`hm config`)")]
+    Parse {
+        /// File or environment variable.
+        origin: String,
+        /// What the parser said.
+        message: String,
+    },
+    /// The value has the right type and makes no sense.
+    #[error("configuration `{key}` = `{value}`: expected {expected} (environment: {variable})")]
+    Value {
+        /// The key, with dots.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// The environment variable of the key.
+        variable: String,
+    },
+}
+
+/// All settings of one process.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where hm keeps what is its own; after [`Config::load`] never empty and absolute.
+    pub data_dir: PathBuf,
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// The web server.
+    pub web: WebConfig,
+    /// The scanner.
+    pub scan: ScanConfig,
+    /// Thumbnails and proxies.
+    pub thumbs: ThumbsConfig,
+    /// Logs.
+    pub log: LogConfig,
+    /// Vaults with a fixed place on this host.
+    #[serde(default)]
+    pub vaults: BTreeMap<String, VaultConfig>,
+}
+
+/// `[database]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// External server, or empty for the embedded one.
+    pub url: Secret,
+    /// Connections held by one process.
+    pub pool_size: u32,
+    /// Folder of `postgres` and `initdb`, or empty.
+    pub bin_dir: PathBuf,
+}
+
+/// `[redis]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisConfig {
+    /// External server, or empty for the embedded one.
+    pub url: Secret,
+    /// The program, or empty.
+    pub bin: PathBuf,
+}
+
+/// `[web]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebConfig {
+    /// Address and port.
+    pub bind: SocketAddr,
+    /// Threads that answer requests; 0 = by the machine.
+    pub workers: usize,
+}
+
+/// `[scan]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScanConfig {
+    /// Folders read at the same time; 0 = by the machine.
+    pub threads: usize,
+    /// Metadata child processes; 0 = by the machine.
+    pub metadata_workers: usize,
+    /// Patience with one file, in seconds.
+    pub metadata_timeout_s: u64,
+    /// Files a transaction.
+    pub batch_size: usize,
+    /// Minutes between scans of `hm serve`; 0 = none.
+    pub every_minutes: u64,
+}
+
+/// `[thumbs]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThumbsConfig {
+    /// Where they go; after [`Config::load`] never empty.
+    pub dir: PathBuf,
+    /// Pictures decoded at the same time; 0 = by the machine.
+    pub workers: usize,
+    /// Longest side in the grid, in pixels.
+    pub thumbnail_px: u32,
+    /// Longest side in the viewer, in pixels.
+    pub proxy_px: u32,
+    /// Patience with one picture, in seconds.
+    pub timeout_s: u64,
+    /// Address space of one decoding child, in MiB.
+    pub memory_mib: u64,
+    /// Largest picture decoded, in millions of pixels.
+    pub max_megapixels: u64,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Level or filter.
+    pub level: String,
+    /// Shape of a line.
+    pub format: LogFormat,
+}
+
+/// Shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// `[vaults.NAME]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultConfig {
+    /// Where this host mounts it.
+    pub path: PathBuf,
+}
+
+/// Text that never reaches a log.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself; call it where the text is used, not before.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "Secret(empty)" } else { "Secret(…)" })
+    }
+}
+
+impl Config {
+    /// The text of `config/default.toml`.
+    pub fn manual() -> &'static str {
+        DEFAULT_TOML
+    }
+
+    /// Reads all layers under the flags. `file` is from `--config`; without it `HM_CONFIG`, then `config/local.toml` if it exists.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file or variable and the key.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let variables = env::vars().filter(|(name, _)| name.starts_with("HM_"));
+        let named = file.map(Path::to_path_buf).or_else(|| env::var_os("HM_CONFIG").map(PathBuf::from));
+        let local = named.or_else(|| Some(PathBuf::from("config/local.toml")).filter(|path| path.is_file()));
+        Self::from_layers(local.as_deref(), variables)
+    }
+
+    fn from_layers(file: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut table = parse("config/default.toml", DEFAULT_TOML)?;
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            let origin = format!("`{}`", path.display());
+            let local = parse(&origin, &text)?;
+            merge(&mut table, local);
+            from_table(&origin, table.clone())?;
+        }
+        for (variable, value) in variables {
+            set_from_variable(&mut table, &variable, &value)?;
+        }
+        from_table("the environment", table)?.checked()
+    }
+
+    /// Uses another data directory, and moves the thumbnails along unless they have a place of their own.
+    pub fn move_data_dir(&mut self, dir: &Path) {
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        if self.thumbs.dir == self.data_dir.join("thumbs") {
+            self.thumbs.dir = dir.join("thumbs");
+        }
+        self.data_dir = dir;
+    }
+
+    fn checked(mut self) -> Result<Self, ConfigError> {
+        let positive = [
+            ("database.pool_size", u64::from(self.database.pool_size)),
+            ("scan.metadata_timeout_s", self.scan.metadata_timeout_s),
+            ("scan.batch_size", self.scan.batch_size as u64),
+            ("thumbs.thumbnail_px", u64::from(self.thumbs.thumbnail_px)),
+            ("thumbs.proxy_px", u64::from(self.thumbs.proxy_px)),
+            ("thumbs.timeout_s", self.thumbs.timeout_s),
+            ("thumbs.memory_mib", self.thumbs.memory_mib),
+            ("thumbs.max_megapixels", self.thumbs.max_megapixels),
+        ];
+        if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::Value { key, value: "0".into(), expected: "a number above 0", variable: variable_of(key) });
+        }
+        if self.data_dir.as_os_str().is_empty() {
+            self.data_dir = default_data_dir();
+        }
+        self.data_dir = std::path::absolute(&self.data_dir).unwrap_or(self.data_dir);
+        if self.thumbs.dir.as_os_str().is_empty() {
+            self.thumbs.dir = self.data_dir.join("thumbs");
+        }
+        Ok(self)
+    }
+}
+
+fn variable_of(key: &str) -> String {
+    format!("HM_{}", key.replace('.', "_").to_uppercase())
+}
+
+fn parse(origin: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Parse { origin: origin.to_owned(), message: error.to_string() })
+}
+
+fn from_table(origin: &str, table: toml::Table) -> Result<Config, ConfigError> {
+    toml::Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Parse { origin: origin.to_owned(), message: error.to_string() })
+}
+
+fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(over)) => merge(inner, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Finds the key of an `HM_` variable among the keys there are, and gives the value that key's type.
+fn set_from_variable(table: &mut toml::Table, variable: &str, value: &str) -> Result<(), ConfigError> {
+    let bad = |expected: &str| ConfigError::Parse { origin: format!("`{variable}`"), message: format!("`{value}` is not {expected}") };
+    for (key, slot) in table.iter_mut() {
+        let found = match slot {
+            toml::Value::Table(section) => {
+                section.iter_mut().find(|(name, _)| variable_of(&format!("{key}.{name}")) == variable).map(|(_, slot)| slot)
+            }
+            slot => Some(slot).filter(|_| variable_of(key) == variable),
+        };
+        let Some(slot) = found else { continue };
+        *slot = match slot {
+            toml::Value::Integer(_) => toml::Value::Integer(value.parse().map_err(|_| bad("a whole number"))?),
+            toml::Value::Boolean(_) => toml::Value::Boolean(value.parse().map_err(|_| bad("`true` or `false`"))?),
+            _ => toml::Value::String(value.to_owned()),
+        };
+    }
+    Ok(())
+}
+
+fn default_data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/hm");
+    }
+    let home = env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    if cfg!(target_os = "macos") {
+        return home.join("Library/Application Support/hm");
+    }
+    env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from).join("hm")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_layers(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn the_manual_parses_and_names_the_variable_of_every_key() {
+        with(&[]).unwrap();
+        let table = parse("default", DEFAULT_TOML).unwrap();
+        for (section, value) in &table {
+            let keys: Vec<String> = match value {
+                toml::Value::Table(inner) => inner.keys().map(|key| format!("{section}.{key}")).collect(),
+                _ => vec![section.clone()],
+            };
+            for key in keys {
+                assert!(DEFAULT_TOML.contains(&format!("# {}\n", variable_of(&key))), "no line names {}", variable_of(&key));
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("local.toml");
+        std::fs::write(&path, "[web]\nworkers = 3\nbind = \"127.0.0.1:1\"\n[vaults.nas]\npath = \"/mnt/nas\"\n").unwrap();
+        let config = Config::from_layers(Some(&path), [("HM_WEB_WORKERS".to_owned(), "5".to_owned())]).unwrap();
+        assert_eq!((config.web.workers, config.web.bind.port()), (5, 1));
+        assert_eq!(config.vaults["nas"].path, Path::new("/mnt/nas"));
+    }
+
+    #[test]
+    fn a_bad_setting_names_its_key_and_where_it_came_from() {
+        let error = with(&[("HM_WEB_WORKERS", "many")]).unwrap_err().to_string();
+        assert!(error.contains("HM_WEB_WORKERS") && error.contains("whole number"), "{error}");
+        let error = with(&[("HM_SCAN_BATCH_SIZE", "0")]).unwrap_err().to_string();
+        assert!(error.contains("scan.batch_size"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("local.toml");
+        std::fs::write(&path, "[web]\nport = 3\n").unwrap();
+        let error = Config::from_layers(Some(&path), []).unwrap_err().to_string();
+        assert!(error.contains("local.toml") && error.contains("port"), "{error}");
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let config = with(&[("HM_DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The truth: PostgreSQL through Diesel, one file per area of questions.
+//!
+//! Queries are plain functions over `&mut PgConnection`; the scanner calls them directly, the web through [`Db::run`].
+//! May import models and config.
+
+mod columns;
+#[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
+mod schema;
+
+use std::time::Duration;
+
+use diesel::{
+    Connection, PgConnection,
+    r2d2::{ConnectionManager, Pool, PooledConnection},
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+/// Every change of the schema, built into the program.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The lock that lets one process migrate while the others wait: any number nobody else uses.
+const MIGRATION_LOCK: i64 = 0x686d_6d69_6772;
+
+/// The database could not be reached or brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// No connection.
+    #[error("cannot connect to the database: {0}")]
+    Connect(String),
+    /// A migration failed; the database is as it was before it.
+    #[error("cannot bring the database up to date: {0}")]
+    Migrate(String),
+    /// The question itself failed.
+    #[error("database: {0}")]
+    Query(#[from] diesel::result::Error),
+    /// The thread that asked was stopped.
+    #[error("the query was given up")]
+    GivenUp,
+}
+
+/// A connection lent by the pool.
+pub type PooledPg = PooledConnection<ConnectionManager<PgConnection>>;
+
+/// The pool, cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<ConnectionManager<PgConnection>>,
+}
+
+impl Db {
+    /// Connects with `size` connections at most.
+    ///
+    /// # Errors
+    /// [`DbError::Connect`] when the server does not answer within ten seconds.
+    pub fn connect(url: &str, size: u32) -> Result<Self, DbError> {
+        let pool = Pool::builder()
+            .max_size(size)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(Duration::from_secs(10))
+            .build(ConnectionManager::new(url))
+            .map_err(|error| DbError::Connect(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// Lends a connection; for threads that may block.
+    ///
+    /// # Errors
+    /// [`DbError::Connect`] when none is free within ten seconds or the server is gone.
+    pub fn get(&self) -> Result<PooledPg, DbError> {
+        self.pool.get().map_err(|error| DbError::Connect(error.to_string()))
+    }
+
+    /// Runs a blocking question on a thread made for it: the only bridge between async and blocking.
+    ///
+    /// # Errors
+    /// What `question` returned, or [`DbError::Connect`].
+    pub async fn run<T, E, F>(&self, question: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        DbError: From<E>,
+        F: FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    {
+        let db = self.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut conn = db.get()?;
+            question(&mut conn).map_err(DbError::from)
+        });
+        answer.await.map_err(|_| DbError::GivenUp)?
+    }
+}
+
+/// Brings the schema up to date; processes that start together take turns.
+///
+/// # Errors
+/// [`DbError::Migrate`] names the migration that failed.
+pub fn migrate(url: &str) -> Result<(), DbError> {
+    use diesel::RunQueryDsl;
+    let mut conn = PgConnection::establish(url).map_err(|error| DbError::Connect(error.to_string()))?;
+    diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).execute(&mut conn)?;
+    let migrated = conn.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| DbError::Migrate(error.to_string()));
+    diesel::sql_query(format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).execute(&mut conn)?;
+    migrated
+}

@@ -1,0 +1,246 @@
+// @generated automatically by Diesel CLI.
+
+pub mod sql_types {
+    #[derive(diesel::query_builder::QueryId, Debug, Clone, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "tsvector", schema = "pg_catalog"))]
+    pub struct Tsvector;
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    cameras (id) {
+        id -> Int4,
+        make -> Text,
+        model -> Text,
+        /// As shown: maker and model without the maker said twice.
+        name -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    files (id) {
+        id -> Int8,
+        vault_id -> Int8,
+        folder_id -> Int8,
+        image_id -> Nullable<Int8>,
+        /// File name, exact bytes.
+        name_bytes -> Bytea,
+        /// The same in NFC for people.
+        name -> Text,
+        format -> Text,
+        role -> Text,
+        size_bytes -> Int8,
+        /// Nanoseconds since 1970-01-01 UTC.
+        modified_at_ns -> Int8,
+        /// BLAKE3 of size, first and last 64 KiB, 16 bytes: finds moves and duplicate candidates.
+        fingerprint -> Nullable<Bytea>,
+        /// What the file itself says: hm::models::Facts.
+        facts -> Jsonb,
+        /// Why the file could not be read, whole or in part.
+        error -> Nullable<Text>,
+        /// A person's word on grouping: files with the same pin are one image, whatever the rules say.
+        pin -> Nullable<Text>,
+        /// When a healthy vault was first seen without it.
+        missing_since -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    folders (id) {
+        id -> Int8,
+        vault_id -> Int8,
+        parent_id -> Nullable<Int8>,
+        /// Ids of the folders from the root down, as f1.f12.f345.
+        tree -> Ltree,
+        /// Path inside the vault, exact bytes, / between parts, empty for the root.
+        rel_path_bytes -> Bytea,
+        /// The same in NFC for people.
+        rel_path -> Text,
+        name -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+    use super::sql_types::Tsvector;
+
+    /// One moment: all the files of one press of the shutter.
+    images (id) {
+        id -> Int8,
+        vault_id -> Int8,
+        folder_id -> Int8,
+        base_name -> Text,
+        /// Local wall-clock time where it was taken; never converted.
+        captured_at -> Timestamp,
+        /// The tag it comes from, file-name or file-modified.
+        captured_at_source -> Text,
+        /// Minutes east of UTC where known.
+        captured_offset_minutes -> Nullable<Int2>,
+        day -> Date,
+        camera_id -> Nullable<Int4>,
+        lens_id -> Nullable<Int4>,
+        iso -> Nullable<Int4>,
+        f_number -> Nullable<Float8>,
+        exposure_s -> Nullable<Float8>,
+        focal_length_mm -> Nullable<Float8>,
+        latitude_deg -> Nullable<Float8>,
+        longitude_deg -> Nullable<Float8>,
+        altitude_m -> Nullable<Float8>,
+        /// Upright, of the best file.
+        width_px -> Nullable<Int4>,
+        height_px -> Nullable<Int4>,
+        orientation -> Nullable<Int2>,
+        /// Upright width / height in thousandths; 1500 until known.
+        ratio_milli -> Int4,
+        title -> Nullable<Text>,
+        description -> Nullable<Text>,
+        /// -1 rejected, 0 unrated, 1 to 5 stars; null where no file says anything.
+        rating -> Nullable<Int2>,
+        keywords -> Array<Nullable<Text>>,
+        /// Levels divided by |.
+        hierarchical_keywords -> Array<Nullable<Text>>,
+        file_count -> Int4,
+        total_size_bytes -> Int8,
+        suffixes -> Array<Nullable<Text>>,
+        has_raw -> Bool,
+        has_jpeg -> Bool,
+        has_sidecar -> Bool,
+        is_video -> Bool,
+        /// No file with pixels is on its healthy vault any more.
+        is_missing -> Bool,
+        /// Why these files are one image; person when a person said so.
+        grouping_rule -> Text,
+        /// The file that thumbnails are made from first.
+        picture_file_id -> Nullable<Int8>,
+        /// Names the thumbnails on disk: changes whenever the pixels may have changed. Null when there is nothing to show.
+        picture_key -> Nullable<Text>,
+        search_words -> Tsvector,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    lenses (id) {
+        id -> Int4,
+        name -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// What was made to look at; lacking where key differs from images.picture_key.
+    pictures (image_id) {
+        image_id -> Int8,
+        key -> Text,
+        /// ThumbHash, upright.
+        placeholder -> Nullable<Bytea>,
+        /// Of the proxy, upright.
+        width_px -> Nullable<Int4>,
+        height_px -> Nullable<Int4>,
+        /// What it was made from: full, embedded-preview, developed, poster-frame.
+        source -> Nullable<Text>,
+        /// Why nothing could be made.
+        error -> Nullable<Text>,
+        made_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    scans (id) {
+        id -> Int8,
+        host -> Text,
+        process_id -> Int4,
+        paths -> Array<Nullable<Text>>,
+        state -> Text,
+        /// Counters as in hm::scan::Summary.
+        progress -> Jsonb,
+        message -> Nullable<Text>,
+        started_at -> Timestamptz,
+        /// A running scan beats every few seconds; an old beat is a scan that died.
+        updated_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Images a local day, kept by trigger: a timeline of a million images is read in a millisecond.
+    timeline_days (day) {
+        day -> Date,
+        image_count -> Int4,
+        ratio_milli_sum -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    vault_mounts (vault_id, host) {
+        vault_id -> Int8,
+        host -> Text,
+        /// Absolute path on that host, exact bytes.
+        path -> Bytea,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// A disk or share with photographs.
+    vaults (id) {
+        id -> Int8,
+        name -> Text,
+        /// Names seen in the root at the last scan: a root that has none of them is another disk, or an empty mount point.
+        root_names -> Array<Nullable<Text>>,
+        /// Null while the vault can be read.
+        offline_since -> Nullable<Timestamptz>,
+        offline_reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(files -> folders (folder_id));
+diesel::joinable!(files -> vaults (vault_id));
+diesel::joinable!(folders -> vaults (vault_id));
+diesel::joinable!(images -> cameras (camera_id));
+diesel::joinable!(images -> folders (folder_id));
+diesel::joinable!(images -> lenses (lens_id));
+diesel::joinable!(images -> vaults (vault_id));
+diesel::joinable!(pictures -> images (image_id));
+diesel::joinable!(vault_mounts -> vaults (vault_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    cameras,
+    files,
+    folders,
+    images,
+    lenses,
+    pictures,
+    scans,
+    timeline_days,
+    vault_mounts,
+    vaults,
+);

@@ -1,0 +1,13 @@
+//! The nouns of the library: plain values that parse, format and compare. No I/O, no async, nothing of ours imported.
+
+mod filter;
+mod id;
+mod image;
+mod location;
+mod picture;
+
+pub use filter::{Cursor, Direction, Filter, FilterError, MediaType};
+pub use id::{FileId, FolderId, ImageId, ParseIdError, ScanId, VaultId};
+pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
+pub use location::{InvalidPath, RelPath};
+pub use picture::{InvalidPictureKey, PictureKey, PictureSize};

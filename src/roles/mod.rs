@@ -1,0 +1,50 @@
+//! What runs: one file a role, wiring only. The rules live in the layers below.
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{Cli, Command},
+    config::Config,
+    telemetry,
+};
+
+/// How a process ended, for the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All done.
+    Done = 0,
+    /// The role failed; stderr says why.
+    Failed = 1,
+    /// Done, but some files could not be read; they are listed.
+    Problems = 3,
+    /// A vault is offline; nothing of it was changed.
+    Offline = 4,
+    /// Stopped by Ctrl-C or SIGTERM; what was committed stays.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Runs the role that the command line names.
+///
+/// # Errors
+/// Whatever made the role fail, with what it was doing.
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let mut config = Config::load(cli.global.config.as_deref())?;
+    if let Some(dir) = cli.global.data_dir {
+        config.move_data_dir(&dir);
+    }
+    let _bars = telemetry::start(&config.log, cli.global.verbose)?;
+    match cli.command {
+        Command::Config => {
+            use std::io::Write;
+            std::io::stdout().write_all(Config::manual().as_bytes())?;
+            Ok(Exit::Done)
+        }
+        _ => anyhow::bail!("not built yet"),
+    }
+}
