@@ -42,8 +42,7 @@ CREATE TABLE cameras (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     make text NOT NULL,
     model text NOT NULL,
-    name text NOT NULL UNIQUE,
-    UNIQUE (make, model)
+    name text NOT NULL UNIQUE
 );
 COMMENT ON COLUMN cameras.name IS 'As shown: maker and model without the maker said twice.';
 
@@ -157,7 +156,8 @@ CREATE INDEX files_fingerprint ON files (fingerprint);
 CREATE INDEX files_missing ON files (vault_id) WHERE missing_since IS NOT NULL;
 CREATE INDEX files_broken ON files (vault_id) WHERE error IS NOT NULL;
 
-ALTER TABLE images ADD FOREIGN KEY (picture_file_id) REFERENCES files (id) ON DELETE SET NULL;
+-- Deferred, because an image and its files are written in one transaction and each names the other.
+ALTER TABLE images ADD FOREIGN KEY (picture_file_id) REFERENCES files (id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX images_picture_file_id ON images (picture_file_id);
 
 CREATE TABLE pictures (
