@@ -2,6 +2,8 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod grouping;
 mod layers;
 mod migrations;
+mod scan;
 mod support;
