@@ -4,4 +4,5 @@
 
 mod layers;
 mod migrations;
+mod services;
 mod support;
