@@ -2,6 +2,7 @@
 
 mod export;
 mod scan;
+mod guard;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
+        Command::Guard => guard::run(&config),
         _ => anyhow::bail!("not built yet"),
     }
 }

@@ -6,4 +6,5 @@ mod grouping;
 mod layers;
 mod migrations;
 mod scan;
+mod services;
 mod support;
