@@ -3,6 +3,7 @@
 mod export;
 mod scan;
 mod guard;
+mod meta_worker;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
         Command::Guard => guard::run(&config),
+        Command::MetaWorker => meta_worker::run(),
         _ => anyhow::bail!("not built yet"),
     }
 }

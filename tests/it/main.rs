@@ -8,3 +8,4 @@ mod migrations;
 mod scan;
 mod services;
 mod support;
+mod metadata;
