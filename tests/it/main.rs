@@ -1,3 +1,4 @@
 //! Integration tests: one binary, one module an area. They need no network; `make test` starts the database they use.
 
 mod grouping;
+mod tables;
