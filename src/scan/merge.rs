@@ -50,7 +50,8 @@ pub fn image_facts(primary: &Facts, others: &[&Facts], sidecars: &[&Facts]) -> F
             (facts.width_px, facts.height_px, facts.orientation) = (other.width_px, other.height_px, other.orientation);
         }
     }
-    let (takeout, xmp): (Vec<&Facts>, Vec<&Facts>) = sidecars.iter().partition(|sidecar| sidecar.reader == "takeout" || sidecar.sidecar_for.is_some());
+    let (takeout, xmp): (Vec<&Facts>, Vec<&Facts>) =
+        sidecars.iter().partition(|sidecar| sidecar.reader == "takeout" || sidecar.sidecar_for.is_some());
     let in_order = || xmp.iter().chain(&takeout).copied();
     if let Some(time) = xmp.iter().find_map(|sidecar| sidecar.captured_at.as_ref()) {
         facts.captured_at = Some(corrected_time(facts.captured_at.take(), time));
@@ -78,7 +79,22 @@ fn fill_gaps(facts: &mut Facts, other: &Facts) {
     macro_rules! fill {
         ($($field:ident),+) => { $(if facts.$field.is_none() { facts.$field.clone_from(&other.$field); })+ };
     }
-    fill!(captured_at, make, model, lens, iso, f_number, exposure_s, focal_length_mm, gps, title, description, rating, content_id, software);
+    fill!(
+        captured_at,
+        make,
+        model,
+        lens,
+        iso,
+        f_number,
+        exposure_s,
+        focal_length_mm,
+        gps,
+        title,
+        description,
+        rating,
+        content_id,
+        software
+    );
     if facts.keywords.is_empty() && facts.hierarchical_keywords.is_empty() {
         facts.keywords.clone_from(&other.keywords);
         facts.hierarchical_keywords.clone_from(&other.hierarchical_keywords);
@@ -109,7 +125,10 @@ fn corrected_time(picture: Option<CapturedAt>, sidecar: &CapturedAt) -> Captured
 /// The sidecar's place where it is another one; the picture's own, which is finer, where the sidecar only repeats it.
 fn corrected_place(picture: Option<Gps>, sidecar: Gps) -> Gps {
     match picture {
-        Some(own) if (own.latitude_deg - sidecar.latitude_deg).abs() < SAME_PLACE_DEG && (own.longitude_deg - sidecar.longitude_deg).abs() < SAME_PLACE_DEG => {
+        Some(own)
+            if (own.latitude_deg - sidecar.latitude_deg).abs() < SAME_PLACE_DEG
+                && (own.longitude_deg - sidecar.longitude_deg).abs() < SAME_PLACE_DEG =>
+        {
             Gps { altitude_m: own.altitude_m.or(sidecar.altitude_m), ..own }
         }
         _ => sidecar,
@@ -148,9 +167,30 @@ mod tests {
 
     #[test]
     fn companions_fill_gaps_and_sidecars_have_the_last_word() {
-        let raw = Facts { make: Some("Canon".into()), title: Some("raw".into()), rating: Some(2), keywords: vec!["old".into()], iso: Some(100), ..Facts::default() };
-        let jpeg = Facts { lens: Some("50mm".into()), title: Some("jpeg".into()), width_px: Some(30), height_px: Some(20), orientation: Orientation::try_from(6).ok(), ..Facts::default() };
-        let xmp = Facts { rating: Some(0), keywords: vec!["new".into()], iso: Some(999), orientation: Orientation::try_from(3).ok(), reader: "xmp".into(), ..Facts::default() };
+        let raw = Facts {
+            make: Some("Canon".into()),
+            title: Some("raw".into()),
+            rating: Some(2),
+            keywords: vec!["old".into()],
+            iso: Some(100),
+            ..Facts::default()
+        };
+        let jpeg = Facts {
+            lens: Some("50mm".into()),
+            title: Some("jpeg".into()),
+            width_px: Some(30),
+            height_px: Some(20),
+            orientation: Orientation::try_from(6).ok(),
+            ..Facts::default()
+        };
+        let xmp = Facts {
+            rating: Some(0),
+            keywords: vec!["new".into()],
+            iso: Some(999),
+            orientation: Orientation::try_from(3).ok(),
+            reader: "xmp".into(),
+            ..Facts::default()
+        };
         let takeout = Facts { rating: Some(5), description: Some("beach".into()), reader: "takeout".into(), ..Facts::default() };
         let facts = image_facts(&raw, &[&jpeg], &[&takeout, &xmp]);
         assert_eq!(facts.title.as_deref(), Some("raw"));
@@ -181,7 +221,10 @@ mod tests {
 
     #[test]
     fn a_place_is_moved_but_not_blurred() {
-        let at = |latitude_deg: f64, altitude_m: Option<f64>| Facts { gps: Some(Gps { latitude_deg, longitude_deg: 11.0, altitude_m }), ..Facts::default() };
+        let at = |latitude_deg: f64, altitude_m: Option<f64>| Facts {
+            gps: Some(Gps { latitude_deg, longitude_deg: 11.0, altitude_m }),
+            ..Facts::default()
+        };
         let gps = image_facts(&at(45.123_456, None), &[], &[&at(45.1235, Some(20.0))]).gps.unwrap();
         assert_eq!((gps.latitude_deg, gps.altitude_m), (45.123_456, Some(20.0)));
         assert_eq!(image_facts(&at(45.1, None), &[], &[&at(46.0, None)]).gps.unwrap().latitude_deg, 46.0);

@@ -9,3 +9,4 @@ mod scan;
 mod services;
 mod support;
 mod metadata;
+mod tables;
