@@ -4,8 +4,14 @@
 //! May import models and config.
 
 mod columns;
+pub mod facets;
+pub mod folders;
+pub mod gallery;
+pub mod image;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
+mod sql;
+pub mod timeline;
 
 use std::time::Duration;
 
