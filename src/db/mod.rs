@@ -44,6 +44,13 @@ pub enum DbError {
     GivenUp,
 }
 
+impl DbError {
+    /// Whether the question was fine and there is no such row.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Query(diesel::result::Error::NotFound))
+    }
+}
+
 /// A connection lent by the pool.
 pub type PooledPg = PooledConnection<ConnectionManager<PgConnection>>;
 
