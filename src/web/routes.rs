@@ -5,7 +5,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{error::WebError, metrics};
+use super::{error::WebError, files, metrics};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,10 @@ macro_rules! routes {
 }
 
 routes! {
+    /// A picture of an image, `thumbnail` or `proxy`; with `?key=` it may be kept for ever.
+    get "/pictures/{image}/{size}" => files::picture;
+    /// An original, with ranges; `?download=1` to save it.
+    get "/files/{id}" => files::file;
     /// Numbers of this server for Prometheus.
     get "/metrics" => metrics::metrics;
 }
