@@ -8,6 +8,7 @@ mod cache;
 pub mod error;
 mod files;
 mod frame;
+mod grouping;
 mod guard;
 pub mod metrics;
 mod routes;

@@ -5,7 +5,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api, error::WebError, files, metrics};
+use super::{api, error::WebError, files, grouping, metrics};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,10 @@ macro_rules! routes {
 }
 
 routes! {
+    /// Makes an image of its own from chosen files.
+    post "/images/{id}/split" => grouping::split;
+    /// Makes one image of several.
+    post "/images/merge" => grouping::merge;
     /// A picture of an image, `thumbnail` or `proxy`; with `?key=` it may be kept for ever.
     get "/pictures/{image}/{size}" => files::picture;
     /// An original, with ranges; `?download=1` to save it.
