@@ -3,12 +3,19 @@
 //! Handlers parse, ask the database once or a few times, fill a struct and render it; rules live below. The whole URL space is
 //! the list in [`routes`], the refusals that hold for all of it are in [`guard`].
 
+mod assets;
 pub mod error;
 mod files;
+mod filters;
+mod folders;
 mod frame;
+mod gallery;
 mod guard;
+mod image;
 pub mod metrics;
+mod page;
 mod routes;
+mod tiles;
 
 use std::{
     io,
