@@ -53,7 +53,7 @@ async function persist(holder, img, name) {
       return;
     }
     if (answer.ok) {
-      img.src = `${address}${address.includes("?") ? "&" : "?"}again=${round}`;
+      img.src = address;
       try {
         await img.decode();
         holder.classList.remove("waiting");

@@ -3,9 +3,9 @@
 
 const SIDE = 14;
 
-// Bytes of a base64 text.
-export function bytesOf(base64) {
-  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+// Bytes of a hexadecimal text.
+export function bytesOf(digits) {
+  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
 // Reads the numbers packed into the hash.

@@ -147,7 +147,7 @@ export class Viewer {
       if (!img.isConnected) return;
       const response = await fetch(address).catch(() => null);
       if (!img.isConnected) return;
-      if (response?.ok) img.src = `${address}${address.includes("?") ? "&" : "?"}again=1`;
+      if (response?.ok) img.src = address;
       else if ((!response || response.status === 503) && round < 8) {
         round += 1;
         setTimeout(ask, 1200 * 1.6 ** round);
@@ -163,8 +163,9 @@ export class Viewer {
 
   // More pixels are wanted than the proxy has: the original, where a browser can show it.
   #enlarged(pixels) {
-    const { original, proxyWidth } = this.box.dataset;
-    if (!original || pixels <= Number(proxyWidth || 0) * 1.05 || this.box.querySelector(".original")) return;
+    const { original } = this.box.dataset;
+    const has = this.box.querySelector(".proxy")?.naturalWidth ?? 0;
+    if (!original || pixels <= has * 1.05 || this.box.querySelector(".original")) return;
     const img = new Image();
     img.className = "original";
     img.alt = "";
@@ -197,10 +198,14 @@ export class Viewer {
     this.#replace(link.href);
   }
 
-  // The newest (-1) or oldest (1) picture.
-  end(direction) {
+  // The newest (-1) or oldest (1) picture: the server knows which, and leads there.
+  async end(direction) {
     const href = this.article?.dataset[direction > 0 ? "oldest" : "newest"];
-    if (href) this.#replace(href);
+    if (!href) return;
+    const response = await fetch(href, { headers: { "HX-Request": "true" } }).catch(() => null);
+    if (!response?.ok) return;
+    this.pages.set(response.url, response.text());
+    this.#replace(response.url);
   }
 
   #replace(href) {

@@ -1,16 +1,16 @@
 //! The timeline: how many images each local day holds, and how wide they are, so that a page can be laid out before it is loaded.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::{
     ExpressionMethods, PgConnection, QueryDsl, QueryResult, Queryable, QueryableByName, RunQueryDsl, Selectable, SelectableHelper,
-    sql_types::{BigInt, Date, Integer},
+    sql_types::{BigInt, Date, Integer, Timestamp},
 };
 
 use super::{
     schema::timeline_days,
-    sql::{Sql, Wanted},
+    sql::{Sql, Value, Wanted, write_days},
 };
-use crate::models::Filter;
+use crate::models::{Cursor, Filter, ImageId};
 
 /// One local day that has images.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, QueryableByName)]
@@ -45,4 +45,30 @@ pub fn timeline(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Vec<Tim
     wanted.write(&mut sql);
     sql.text(" GROUP BY i.day ORDER BY i.day DESC");
     sql.query().load(conn)
+}
+
+#[derive(QueryableByName)]
+struct Mark {
+    #[diesel(sql_type = Timestamp)]
+    captured_at: NaiveDateTime,
+    #[diesel(sql_type = BigInt)]
+    id: ImageId,
+}
+
+/// Lists every `every`-th image of a local day, newest first: from each of them the next piece of the day can be asked for, so
+/// that the middle of a day of 70,000 is as near as its beginning.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_marks(conn: &mut PgConnection, filter: &Filter, day: NaiveDate, every: i64) -> QueryResult<Vec<Cursor>> {
+    let wanted = Wanted::resolve(conn, filter)?;
+    let mut sql = Sql::new(
+        "SELECT captured_at, id FROM (SELECT i.captured_at, i.id, row_number() OVER (ORDER BY i.captured_at DESC, i.id DESC) AS n \
+         FROM images AS i WHERE true",
+    );
+    wanted.write(&mut sql);
+    write_days(&mut sql, day, day.succ_opt().unwrap_or(day));
+    sql.text(") AS numbered WHERE n % ").bind(Value::BigInt(every.max(1))).text(" = 0 ORDER BY n");
+    let marks: Vec<Mark> = sql.query().load(conn)?;
+    Ok(marks.into_iter().map(|mark| Cursor { captured_at: mark.captured_at, image: mark.id }).collect())
 }

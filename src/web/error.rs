@@ -8,12 +8,13 @@ use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{CACHE_CONTROL, RETRY_AFTER},
+        header::{ACCEPT, CACHE_CONTROL, RETRY_AFTER},
     },
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::page::{error_html, is_fragment};
 use crate::{
     db::DbError,
     models::{FilterError, ParseIdError},
@@ -161,5 +162,10 @@ pub(super) fn render(error: &WebError, request: &HttpRequest, request_id: &str) 
         let body = ErrorBody { code: error.code().to_owned(), message: error.to_string(), request_id: request_id.to_owned() };
         return response.json(body);
     }
-    response.content_type("text/plain; charset=utf-8").body(format!("{error}\n\n{}, request {request_id}\n", error.code()))
+    let is_for_people =
+        request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_none_or(|accept| !accept.starts_with("image/"));
+    match error_html(error, request_id, is_fragment(request)) {
+        Some(html) if is_for_people => response.content_type("text/html; charset=utf-8").body(html),
+        _ => response.content_type("text/plain; charset=utf-8").body(format!("{error}\n\n{}, request {request_id}\n", error.code())),
+    }
 }

@@ -50,7 +50,7 @@ fn see_other(fields: &Fields, outcome: Result<Outcome, DbError>) -> Result<HttpR
 }
 
 /// Whether an address stays on this server, however a browser reads it, and fits into a header.
-fn is_local(address: &str) -> bool {
+pub(super) fn is_local(address: &str) -> bool {
     let mut bytes = address.bytes();
     let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     is_plain && bytes.next() == Some(b'/') && bytes.next() != Some(b'/')

@@ -4,15 +4,23 @@
 //! the list in [`routes`], the refusals that hold for all of it are in [`guard`].
 
 pub mod api;
+mod assets;
 mod cache;
 pub mod error;
 mod files;
+mod filters;
+mod folders;
 mod frame;
+mod gallery;
 mod grouping;
 mod guard;
+mod image;
 pub mod metrics;
+mod page;
 mod routes;
 mod state;
+mod status;
+mod tiles;
 
 use std::{
     io,

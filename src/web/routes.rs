@@ -5,7 +5,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api, error::WebError, files, grouping, metrics};
+use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, metrics, status};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,32 @@ macro_rules! routes {
 }
 
 routes! {
+    /// The gallery: filters, and `at=`, `before=` or `after=` for the place.
+    get "/" => gallery::show;
+    /// The rows of some days, for the gallery.
+    get "/days" => gallery::show_days;
+    /// Where the pieces of a long day begin, for the gallery.
+    get "/days/marks" => gallery::show_marks;
+    /// Every day with its images, for the gallery.
+    get "/timeline.json" => gallery::show_timeline;
+    /// What a filter can be, with counts.
+    get "/filters" => filters::show;
+    /// The newest image of a filter.
+    get "/images/newest" => image::newest;
+    /// The oldest image of a filter.
+    get "/images/oldest" => image::oldest;
+    /// One image with its facts and files.
+    get "/images/{id}" => image::show;
+    /// The roots of all vaults.
+    get "/folders" => folders::index;
+    /// One folder: what is in it, and the gallery of what lies below.
+    get "/folders/{id}" => folders::show;
+    /// Style, scripts and icons.
+    get "/static/{version}/{name}" => assets::asset;
+    /// What goes on behind the pages: a strip that renews itself.
+    get "/status" => status::show;
+    /// Starts a scan of everything known.
+    post "/scans" => status::start_scan;
     /// Makes an image of its own from chosen files.
     post "/images/{id}/split" => grouping::split;
     /// Makes one image of several.
