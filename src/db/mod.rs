@@ -11,17 +11,16 @@ pub mod scans;
 mod schema;
 pub mod vaults;
 
-pub use diesel::{PgConnection, result::Error as QueryError};
 pub mod facets;
 pub mod folders;
 pub mod gallery;
 pub mod grouping;
 pub mod image;
-#[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
-mod schema;
 mod sql;
 pub mod status;
 pub mod timeline;
+
+pub use diesel::{PgConnection, result::Error as QueryError};
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
 mod export;
-mod scan;
 mod guard;
 mod meta_worker;
+mod scan;
 
 use std::process::ExitCode;
 

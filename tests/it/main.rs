@@ -4,9 +4,9 @@
 
 mod grouping;
 mod layers;
+mod metadata;
 mod migrations;
 mod scan;
 mod services;
 mod support;
-mod metadata;
 mod tables;

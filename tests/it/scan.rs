@@ -116,10 +116,10 @@ fn a_second_scan_of_the_same_files_changes_nothing() {
     library.scan_well();
     let (files, content) = (library.files(), library.content());
     assert_eq!(files.len(), 3);
-    assert_eq!(library.lines("SELECT base_name || ' ' || coalesce(rating::text, '') || ' ' || keywords::text AS line FROM images ORDER BY 1"), [
-        "a 4 {lake}",
-        "b  {}"
-    ]);
+    assert_eq!(
+        library.lines("SELECT base_name || ' ' || coalesce(rating::text, '') || ' ' || keywords::text AS line FROM images ORDER BY 1"),
+        ["a 4 {lake}", "b  {}"]
+    );
     let said = library.scan_well();
     assert!(said.contains("0 read, 3 unchanged"), "{said}");
     assert_eq!((library.files(), library.content()), (files.clone(), content.clone()));
@@ -137,9 +137,17 @@ fn moved_and_renamed_files_keep_their_ids() {
     library.scan_well();
     let id_of = |library: &Library, file: &str| -> String {
         let files = library.files();
-        files.iter().find(|line| line.starts_with(&format!("{file} "))).unwrap_or_else(|| panic!("{file} in {files:?}")).rsplit(' ').next().unwrap().to_owned()
+        files
+            .iter()
+            .find(|line| line.starts_with(&format!("{file} ")))
+            .unwrap_or_else(|| panic!("{file} in {files:?}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned()
     };
-    let before: Vec<String> = ["2019/a.jpg", "2019/b.jpg", "2019/c.jpg", "trip/x.jpg", "trip/y.jpg"].iter().map(|file| id_of(&library, file)).collect();
+    let before: Vec<String> =
+        ["2019/a.jpg", "2019/b.jpg", "2019/c.jpg", "trip/x.jpg", "trip/y.jpg"].iter().map(|file| id_of(&library, file)).collect();
     // A ring of names, a move to another folder, and a folder renamed whole.
     rename(&library.path("2019/a.jpg"), &library.path("2019/t.jpg"));
     rename(&library.path("2019/b.jpg"), &library.path("2019/a.jpg"));
@@ -148,8 +156,10 @@ fn moved_and_renamed_files_keep_their_ids() {
     rename(&library.path("trip"), &library.path("Trip to the lake"));
     let said = library.scan_well();
     assert!(said.contains("5 moved, 0 missing"), "{said}");
-    let after: Vec<String> =
-        ["2019/b.jpg", "2019/a.jpg", "2020/01/new.jpg", "Trip to the lake/x.jpg", "Trip to the lake/y.jpg"].iter().map(|file| id_of(&library, file)).collect();
+    let after: Vec<String> = ["2019/b.jpg", "2019/a.jpg", "2020/01/new.jpg", "Trip to the lake/x.jpg", "Trip to the lake/y.jpg"]
+        .iter()
+        .map(|file| id_of(&library, file))
+        .collect();
     assert_eq!(before, after);
     assert_eq!(library.files().len(), 5);
     assert_eq!(library.lines("SELECT count(*)::text AS line FROM images"), ["5"]);
