@@ -128,7 +128,7 @@ struct Items {
     primary: u32,
     kinds: Vec<(u32, Kind)>,
     places: Vec<(u32, From, usize)>,
-    /// `ispe` and `irot` in the order of the properties; an association counts from one.
+    /// What we know of the properties, in the order of the properties; an association counts from one.
     properties: Vec<Property>,
     associations: Vec<(u32, Vec<u16>)>,
     idat_at: usize,
@@ -137,6 +137,8 @@ struct Items {
 #[derive(Debug, Clone, Copy)]
 enum Property {
     Size(u32, u32),
+    /// The part that is shown of the coded size.
+    Aperture(u32, u32),
     QuarterTurns(u8),
     Other,
 }
@@ -219,6 +221,7 @@ impl Items {
                             b"ispe" => {
                                 cursor.version().and_then(|_| Some(Property::Size(cursor.number(4)? as u32, cursor.number(4)? as u32)))
                             }
+                            b"clap" => cursor.aperture(),
                             b"irot" => cursor.number(1).map(|turns| Property::QuarterTurns(turns as u8 & 3)),
                             _ => None,
                         };
@@ -255,8 +258,11 @@ impl Items {
     fn primary_size(&self) -> Option<(u32, u32)> {
         let (_, indices) = self.associations.iter().find(|(id, _)| *id == self.primary)?;
         let mine = || indices.iter().filter_map(|index| self.properties.get(usize::from(*index).checked_sub(1)?));
-        let size = mine().find_map(|property| if let Property::Size(width, height) = property { Some((*width, *height)) } else { None });
-        let (width, height) = size.filter(|(width, height)| *width > 0 && *height > 0)?;
+        let coded = mine().find_map(|property| if let Property::Size(width, height) = property { Some((*width, *height)) } else { None });
+        let coded = coded.filter(|(width, height)| *width > 0 && *height > 0)?;
+        let shown =
+            mine().find_map(|property| if let Property::Aperture(width, height) = property { Some((*width, *height)) } else { None });
+        let (width, height) = shown.filter(|shown| shown.0 <= coded.0 && shown.1 <= coded.1).unwrap_or(coded);
         let sideways = mine().any(|property| matches!(property, Property::QuarterTurns(1 | 3)));
         Some(if sideways { (height, width) } else { (width, height) })
     }
@@ -280,6 +286,13 @@ impl<'a> Cursor<'a> {
 
     fn number(&mut self, bytes: usize) -> Option<u64> {
         Some(self.take(bytes)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    }
+
+    /// Width and height of a clean aperture, each a fraction.
+    fn aperture(&mut self) -> Option<Property> {
+        let mut side =
+            || self.number(4)?.checked_div(self.number(4)?).filter(|pixels| *pixels > 0).and_then(|pixels| u32::try_from(pixels).ok());
+        Some(Property::Aperture(side()?, side()?))
     }
 
     /// Version of a full box; its flags are passed over.

@@ -308,5 +308,11 @@ pub(super) fn place_on_earth(latitude_deg: f64, longitude_deg: f64, altitude_m: 
     let possible = latitude_deg.abs() <= 90.0 && longitude_deg.abs() <= 180.0;
     let no_fix = latitude_deg == 0.0 && longitude_deg == 0.0;
     let altitude_m = altitude_m.filter(|metres| metres.is_finite() && (-12_000.0..=100_000.0).contains(metres));
-    (possible && !no_fix).then_some(Gps { latitude_deg, longitude_deg, altitude_m })
+    // Adding zero makes -0 plain.
+    let plain = |number: f64| number + 0.0;
+    (possible && !no_fix).then_some(Gps {
+        latitude_deg: plain(latitude_deg),
+        longitude_deg: plain(longitude_deg),
+        altitude_m: altitude_m.map(plain),
+    })
 }
