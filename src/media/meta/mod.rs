@@ -242,7 +242,9 @@ fn add(facts: &mut Facts, second: Facts) {
 
 fn read_sidecar(source: &mut Source<'_>, format: FileFormat) -> FileReading {
     if source.size() > sidecar::LONGEST_BYTES {
-        return FileReading { error: Some("too long for a sidecar".to_owned()), ..FileReading::default() };
+        // Long JSON is some other program's.
+        let error = (format != FileFormat::TakeoutJson).then(|| "too long for a sidecar".to_owned());
+        return FileReading { error, ..FileReading::default() };
     }
     let length = source.size() as usize;
     match source.bytes(0, length) {

@@ -94,10 +94,14 @@ fn read(opened: rexiv2::Result<Metadata>) -> Result<Facts, String> {
         title: found.text("Iptc.Application2.ObjectName"),
         caption: found.text("Iptc.Application2.Caption"),
         keywords: found.list("Iptc.Application2.Keywords"),
-        created: found
-            .text("Iptc.Application2.DateCreated")
-            .and_then(|date| dates::parse_iptc(&date, found.text("Iptc.Application2.TimeCreated").as_deref())),
+        // exiv2 writes them with separators.
+        created: found.text("Iptc.Application2.DateCreated").and_then(|date| {
+            let time = found.text("Iptc.Application2.TimeCreated").unwrap_or_default();
+            dates::parse(&format!("{date} {time}")).or_else(|| dates::parse(&date))
+        }),
     };
+    // Right for what the fast readers leave to exiv2 altogether: CRW.
+    draft.size = draft.exif.exif_size.or(draft.exif.full_size).filter(|(width, height)| *width > 0 && *height > 0);
     found.xmp(&mut draft);
     Ok(draft.into_facts("rexiv2"))
 }

@@ -83,11 +83,9 @@ fn apple_keys(source: &mut Source<'_>, meta: Bmff, facts: &mut Facts) {
     let Some(list) = boxes::find(source, meta, &[b"ilst"]) else { return };
     for item in boxes::list(source, list.at, list.end) {
         let number = u32::from_be_bytes(item.name) as usize;
-        let Some(name) =
-            number.checked_sub(1).and_then(|index| names.get(index)).and_then(|name| name.content(source, 256)).map(<[u8]>::to_vec)
-        else {
-            continue;
-        };
+        let named = number.checked_sub(1).and_then(|index| names.get(index)).and_then(|name| name.content(source, 256)).map(<[u8]>::to_vec);
+        // Without a list of names each item is its own.
+        let name = named.unwrap_or_else(|| item.name.to_vec());
         let Some(data) = boxes::find(source, item, &[b"data"]) else { continue };
         // Type and locale, then the text.
         let Some(value) = data.content(source, 64 << 10).and_then(|content| text::from_bytes(content.get(8..)?)) else { continue };
@@ -96,7 +94,7 @@ fn apple_keys(source: &mut Source<'_>, meta: Bmff, facts: &mut Facts) {
                 facts.captured_at =
                     dates::parse(&value).map(|moment| moment.captured("QuickTime:CreationDate")).or(facts.captured_at.take());
             }
-            b"com.apple.quicktime.location.ISO6709" => facts.gps = place(&value).or(facts.gps),
+            b"com.apple.quicktime.location.ISO6709" | b"\xa9xyz" => facts.gps = place(&value).or(facts.gps),
             b"com.apple.quicktime.make" => facts.make = Some(value),
             b"com.apple.quicktime.model" => facts.model = Some(value),
             b"com.apple.quicktime.software" => facts.software = Some(value),
@@ -111,6 +109,10 @@ fn apple_keys(source: &mut Source<'_>, meta: Bmff, facts: &mut Facts) {
 /// The older way, which Android writes: one box a value, its text after length and language.
 fn user_data(source: &mut Source<'_>, user_data: Bmff, facts: &mut Facts) {
     for found in boxes::list(source, user_data.at, user_data.end) {
+        if &found.name == b"meta" {
+            apple_keys(source, found, facts);
+            continue;
+        }
         let Some(value) = found.content(source, 64 << 10).and_then(|content| text::from_bytes(content.get(4..)?)) else { continue };
         match &found.name {
             b"\xa9xyz" => facts.gps = facts.gps.or_else(|| place(&value)),
