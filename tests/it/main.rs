@@ -1,4 +1,12 @@
 //! Integration tests: one binary, one module an area. They need no network; `make test` starts the database they use.
 
+#![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
+
 mod grouping;
+mod layers;
+mod metadata;
+mod migrations;
+mod scan;
+mod services;
+mod support;
 mod tables;
