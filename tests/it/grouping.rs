@@ -556,7 +556,7 @@ fn assert_sound(files: &[File], grouping: &Grouping) {
     let mut home_of_pin: HashMap<&str, usize> = HashMap::new();
     for (at, group) in grouping.groups.iter().enumerate() {
         let member = |file: usize| group.members.iter().find(|member| member.file == file);
-        let is_sidecar_format = |file: usize| files[file].format.kind() == hm::models::FileKind::Sidecar;
+        let is_sidecar_format = |file: usize| is_sidecar(files[file].format);
         assert_eq!(group.members.iter().filter(|member| member.role == FileRole::Original).count(), 1);
         assert_eq!(group.members[0].role, FileRole::Original);
         assert!(!group.base_name.is_empty());
@@ -564,7 +564,7 @@ fn assert_sound(files: &[File], grouping: &Grouping) {
         let picture = group.picture.expect("there is always something to try");
         assert!(member(picture).is_some() && (!is_sidecar_format(picture) || files[picture].format == FileFormat::Thm));
         for file in &group.members {
-            assert_eq!(is_sidecar_format(file.file) && file.role != FileRole::Sidecar, false);
+            assert!(!is_sidecar_format(file.file) || file.role == FileRole::Sidecar);
             assert!(file.about.is_none_or(|owner| member(owner).is_some()), "a sidecar speaks about a file of its image");
             if let Some(pin) = &files[file.file].pin {
                 assert_eq!(group.rule, "person");

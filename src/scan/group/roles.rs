@@ -6,7 +6,7 @@ use super::{
     Candidate, Group, Member,
     evidence::{has_editor, is_phone, longest_side},
     moments::{Moments, compare_files, rank},
-    names::{Mark, possible_bases},
+    names::{Mark, base_name, possible_bases},
     sidecars::Link,
 };
 use crate::models::{FileFormat, FileKind, FileRole};
@@ -29,7 +29,7 @@ pub(super) fn assign(files: &[Candidate<'_>], moments: &Moments, parts: Parts) -
     let is_still = |file: usize| files[file].format.kind() != FileKind::Video;
     let mark = |file: usize| moments.names[file].as_ref().map_or(Mark::Plain, |name| name.mark);
     let by_name = |a: &usize, b: &usize| compare_files(&files[*a], &files[*b]);
-    let stems: HashSet<&str> = parts.media.iter().filter_map(|&file| Some(moments.names[file].as_ref()?.key.as_str())).collect();
+    let stems: HashSet<&str> = parts.media.iter().filter_map(|&file| Some(&*moments.names[file].as_ref()?.key)).collect();
     let original = parts
         .media
         .iter()
@@ -78,7 +78,7 @@ pub(super) fn assign(files: &[Candidate<'_>], moments: &Moments, parts: Parts) -
         spare.map_or(original, |member| member.file)
     };
     Group {
-        base_name: moments.names[original].as_ref().map_or_else(|| files[original].name.to_owned(), |name| name.base.clone()),
+        base_name: base_name(files[original].name).into_owned(),
         rule: rule(files, moments, &parts, &members),
         picture: picture(files, &members, original),
         members,
@@ -146,7 +146,7 @@ fn role_by_decree(files: &[Candidate<'_>], moments: &Moments, original: usize, f
         return beside_original(moments, &files[file], &files[original], file);
     }
     let raw = files[file].format.kind() == FileKind::Raw;
-    if !raw && possible_bases(&name.key).iter().any(|(base, _)| *base == first.key) { FileRole::Derivative } else { FileRole::Unknown }
+    if !raw && possible_bases(&name.key).iter().any(|(base, _)| **base == *first.key) { FileRole::Derivative } else { FileRole::Unknown }
 }
 
 fn rule(files: &[Candidate<'_>], moments: &Moments, parts: &Parts, members: &[Member]) -> &'static str {
