@@ -4,5 +4,6 @@
 
 mod layers;
 mod migrations;
+mod queue;
 mod services;
 mod support;
