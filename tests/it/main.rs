@@ -5,4 +5,6 @@
 mod db;
 mod layers;
 mod migrations;
+mod queue;
+mod services;
 mod support;
