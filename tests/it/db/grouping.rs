@@ -41,10 +41,8 @@ fn a_split_image_has_its_own_values_and_a_pin_that_scans_respect() {
     let database = TestDatabase::new();
     let conn = &mut database.connection();
     let root = vault(conn, "photos", "/nowhere".as_ref());
-    let mut both = image("IMG_1")
-        .file("IMG_1.CR2", "cr2", "ORIGINAL")
-        .file("IMG_1.CR2.xmp", "xmp", "SIDECAR")
-        .file("IMG_1.JPG", "jpeg", "EXPORT");
+    let mut both =
+        image("IMG_1").file("IMG_1.CR2", "cr2", "ORIGINAL").file("IMG_1.CR2.xmp", "xmp", "SIDECAR").file("IMG_1.JPG", "jpeg", "EXPORT");
     both.rating = Some(4);
     let id = both.insert(conn, root);
     sql_query(
@@ -61,7 +59,10 @@ fn a_split_image_has_its_own_values_and_a_pin_that_scans_respect() {
     assert_eq!(names(&old), ["IMG_1.CR2", "IMG_1.CR2.xmp"]);
     let image = &new.image;
     assert_eq!((image.file_count, image.total_size_bytes, image.has_raw, image.has_jpeg), (1, 10, false, true));
-    assert_eq!((image.rating, image.grouping_rule.as_str(), image.suffixes.as_slice()), (Some(4), "person", [".JPG".to_owned()].as_slice()));
+    assert_eq!(
+        (image.rating, image.grouping_rule.as_str(), image.suffixes.as_slice()),
+        (Some(4), "person", [".JPG".to_owned()].as_slice())
+    );
     assert_eq!((image.width_px, image.height_px, image.ratio_milli), (Some(40), Some(60), 666));
     assert_eq!((image.captured_at.to_string().as_str(), image.captured_offset_minutes), ("2019-08-05 08:00:00", Some(120)));
     assert_eq!((old.image.file_count, old.image.has_raw, old.image.has_jpeg, old.image.has_sidecar), (2, true, false, true));

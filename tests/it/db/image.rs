@@ -26,15 +26,20 @@ fn an_image_tells_its_files_masters_first() {
         .file("IMG_1.JPG", "jpeg", "EXPORT")
         .file("IMG_1.CR2", "cr2", "ORIGINAL")
         .insert(conn, summer);
-    sql_query(r#"UPDATE files SET facts = '{"width_px": 60, "height_px": 40, "orientation": 6}' WHERE name LIKE '%JPG'"#).execute(conn).unwrap();
+    sql_query(r#"UPDATE files SET facts = '{"width_px": 60, "height_px": 40, "orientation": 6}' WHERE name LIKE '%JPG'"#)
+        .execute(conn)
+        .unwrap();
     let page = find_image(conn, id).unwrap();
     assert_eq!((page.image.vault_name.as_str(), page.image.folder_path.as_str()), ("photos", "summer"));
     let files: Vec<_> = page.files.iter().map(|file| (file.rel_path.as_str(), file.role, file.width_px)).collect();
-    assert_eq!(files, [
-        ("summer/IMG_1.CR2", FileRole::Original, None),
-        ("summer/IMG_1.xmp", FileRole::Sidecar, None),
-        ("summer/IMG_1.JPG", FileRole::Export, Some(60))
-    ]);
+    assert_eq!(
+        files,
+        [
+            ("summer/IMG_1.CR2", FileRole::Original, None),
+            ("summer/IMG_1.xmp", FileRole::Sidecar, None),
+            ("summer/IMG_1.JPG", FileRole::Export, Some(60))
+        ]
+    );
     assert_eq!(page.files[0].modified_at.to_rfc3339(), "2019-08-03T12:33:00+00:00");
     assert_eq!(page.files[0].fingerprint.as_ref().unwrap().len(), 32);
     assert_eq!(find_image(conn, ImageId(999)).unwrap_err(), diesel::result::Error::NotFound);
@@ -117,9 +122,10 @@ fn a_folder_counts_and_covers_what_lies_below_it() {
     image("IMG_10").insert(conn, b);
 
     let roots = list_folders(conn, None).unwrap();
-    assert_eq!(roots.iter().map(|root| (root.vault_name.as_str(), root.image_count, root.folder_count)).collect::<Vec<_>>(), [(
-        "photos", 8, 2
-    )]);
+    assert_eq!(
+        roots.iter().map(|root| (root.vault_name.as_str(), root.image_count, root.folder_count)).collect::<Vec<_>>(),
+        [("photos", 8, 2)]
+    );
     let below = list_folders(conn, Some(root)).unwrap();
     assert_eq!(below.iter().map(|card| (card.id, card.image_count, card.folder_count)).collect::<Vec<_>>(), [(a, 0, 0), (b, 8, 1)]);
     assert_eq!(below[1].cover_keys, ["k5", "k4", "k9", "k3"]);

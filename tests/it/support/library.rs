@@ -156,7 +156,6 @@ impl Image {
 
 /// The file of this name.
 pub(crate) fn file_id(conn: &mut PgConnection, name: &str) -> FileId {
-    let file: Id =
-        sql_query("SELECT id FROM files WHERE name = $1").bind::<Text, _>(name).get_result(conn).expect("there is such a file");
+    let file: Id = sql_query("SELECT id FROM files WHERE name = $1").bind::<Text, _>(name).get_result(conn).expect("there is such a file");
     FileId(file.id)
 }
