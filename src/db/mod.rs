@@ -11,6 +11,7 @@ pub mod image;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
 mod sql;
+pub mod status;
 pub mod timeline;
 
 use std::time::Duration;

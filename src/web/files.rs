@@ -18,6 +18,7 @@ use actix_web::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{State, WebError, error::or_not_found};
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 const FOR_EVER: &str = "private, max-age=31536000, immutable";
 const REVALIDATE: &str = "private, no-cache";
 /// How long a request waits for its picture to be made.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const SHORTEST_NAP: Duration = Duration::from_millis(50);
 const LONGEST_NAP: Duration = Duration::from_millis(250);
 
@@ -141,7 +142,8 @@ fn is_known(headers: &HeaderMap, key: &PictureKey) -> bool {
 }
 
 /// What stands behind the `?` of a file's address.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct FileQuery {
     /// Anything but 0: save it instead of showing it.
     download: Option<u8>,

@@ -15,7 +15,7 @@ use crate::{
     db::{
         folders::breadcrumbs,
         gallery::{GalleryCard, list_cards, list_cards_of_days},
-        timeline::{list_marks, timeline},
+        timeline::list_marks,
     },
     models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType},
 };
@@ -283,7 +283,7 @@ struct TimelineAnswer {
 /// `GET /timeline.json`: every day with its images, small enough to be sent whole.
 pub(super) async fn show_timeline(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let filter = page::filter_of(&pairs)?;
-    let days = state.db.run(move |conn| timeline(conn, &filter)).await?;
+    let days = state.timeline(&filter).await?;
     let mut before = 0;
     let days = days.iter().map(|day| {
         let number = i64::from(day.day.num_days_from_ce()) - i64::from(NaiveDate::default().num_days_from_ce());

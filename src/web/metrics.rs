@@ -76,9 +76,52 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// `GET /metrics`.
+/// Numbers of this server in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "about", responses((status = 200, content((String = "text/plain")))))]
 pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, WebError> {
+    let counts = state.counts().await?;
+    let gauges = [
+        ("hm_images", "Images.", counts.images),
+        ("hm_files", "Files known.", counts.files),
+        ("hm_files_missing", "Files gone from a healthy vault.", counts.files_missing),
+        ("hm_files_broken", "Files that could not be read, whole or in part.", counts.files_broken),
+        ("hm_pictures_lacking", "Images whose pictures are still to be made.", counts.pictures_lacking),
+        ("hm_pictures_failed", "Images of which no picture could be made.", counts.pictures_failed),
+        ("hm_scans_running", "Scans that run.", counts.scans_running),
+        ("hm_vaults_offline", "Vaults that cannot be read.", counts.vaults_offline),
+        ("hm_uptime_seconds", "Since the server was started.", state.started_at.elapsed().as_secs() as i64),
+    ];
     let mut text = String::new();
+    let memory = resident_bytes().map(|bytes| ("process_resident_memory_bytes", "Memory of this process.", bytes));
+    for (name, help, value) in gauges.into_iter().chain(memory) {
+        _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+    }
     state.metrics.write(&mut text).map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").insert_header((CACHE_CONTROL, "no-store")).body(text))
+}
+
+/// Memory of this process that is in RAM; `None` where the system does not say (only Linux does, through `/proc`).
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_adds_up_and_its_labels_stay_in_their_quotes() {
+        let metrics = Metrics::default();
+        for elapsed_ms in [1, 4, 4_000] {
+            metrics.record(&Method::GET, "/a\"b".to_owned(), 200, Duration::from_millis(elapsed_ms));
+        }
+        let mut text = String::new();
+        metrics.write(&mut text).unwrap();
+        for line in ["le=\"0.001\"} 1", "le=\"0.005\"} 2", "le=\"2.5\"} 2", "le=\"+Inf\"} 3", "route=\"/a\\\"b\"", "_count{"] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
 }

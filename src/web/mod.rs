@@ -3,7 +3,9 @@
 //! Handlers parse, ask the database once or a few times, fill a struct and render it; rules live below. The whole URL space is
 //! the list in [`routes`], the refusals that hold for all of it are in [`guard`].
 
+pub mod api;
 mod assets;
+mod cache;
 pub mod error;
 mod files;
 mod filters;
@@ -15,14 +17,14 @@ mod image;
 pub mod metrics;
 mod page;
 mod routes;
+mod state;
 mod tiles;
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use actix_web::{
@@ -32,42 +34,14 @@ use actix_web::{
     web::Data,
 };
 
-use crate::{db::Db, models::ImageId};
 pub use error::WebError;
 pub use routes::{ROUTES, Route};
+pub use state::State;
 
 /// Most threads that answer requests when the machine decides.
 const MOST_WORKERS: usize = 8;
 /// How long an answer under way may take at the end, in seconds.
 const SHUTDOWN_S: u64 = 5;
-
-/// What handlers share.
-pub struct State {
-    /// The truth.
-    pub db: Db,
-    /// Where thumbnails and proxies lie.
-    pub thumbs_dir: PathBuf,
-    /// This machine's name, as `vault_mounts` knows it.
-    pub host: String,
-    /// When the server was made.
-    pub started_at: Instant,
-    /// Counters of requests.
-    pub metrics: metrics::Metrics,
-}
-
-impl State {
-    /// Puts together what every server needs.
-    pub fn new(db: Db, thumbs_dir: PathBuf, host: String) -> Self {
-        Self { db, thumbs_dir, host, started_at: Instant::now(), metrics: metrics::Metrics::default() }
-    }
-}
-
-impl State {
-    /// Asks for pictures to be made before others: somebody looks at where they will be.
-    pub async fn want_pictures(&self, images: &[ImageId]) {
-        let _ = images;
-    }
-}
 
 /// The server cannot listen.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{assets, error::WebError, files, filters, folders, gallery, image, metrics};
+use super::{api, assets, error::WebError, files, filters, folders, gallery, image, metrics};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +57,40 @@ routes! {
     get "/pictures/{image}/{size}" => files::picture;
     /// An original, with ranges; `?download=1` to save it.
     get "/files/{id}" => files::file;
+    /// Images that pass a filter, newest first, page by page.
+    get "/api/v1/images" => api::list_images;
+    /// One image with its files.
+    get "/api/v1/images/{id}" => api::get_image;
+    /// The picture of an image, `?size=thumbnail` or `proxy`.
+    get "/api/v1/images/{id}/thumbnail" => api::thumbnail;
+    /// The bytes of a file, with ranges.
+    get "/api/v1/files/{id}" => api::file;
+    /// How many images each day holds.
+    get "/api/v1/timeline" => api::get_timeline;
+    /// Which values a filter could take next.
+    get "/api/v1/facets" => api::get_facets;
+    /// The folders below one, or the vaults' roots.
+    get "/api/v1/folders" => api::list_all_folders;
+    /// The last scans.
+    get "/api/v1/scans" => api::list_all_scans;
+    /// Starts a scan of everything known.
+    post "/api/v1/scans" => api::start_scan;
+    /// The vaults, and which are offline.
+    get "/api/v1/vaults" => api::list_all_vaults;
+    /// The description of the API.
+    get "/api/v1/openapi.json" => api::openapi_json;
+    /// Whether the server can do its work.
+    get "/healthz" => api::healthz;
     /// Numbers of this server for Prometheus.
     get "/metrics" => metrics::metrics;
 }
 
 fn get() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn post() -> actix_web::Route {
+    web::post()
 }
 
 /// Any other address.
