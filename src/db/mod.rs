@@ -7,6 +7,7 @@ mod columns;
 pub mod facets;
 pub mod folders;
 pub mod gallery;
+pub mod grouping;
 pub mod image;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;

@@ -12,12 +12,14 @@ mod filters;
 mod folders;
 mod frame;
 mod gallery;
+mod grouping;
 mod guard;
 mod image;
 pub mod metrics;
 mod page;
 mod routes;
 mod state;
+mod status;
 mod tiles;
 
 use std::{

@@ -5,7 +5,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api, assets, error::WebError, files, filters, folders, gallery, image, metrics};
+use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, metrics, status};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,14 @@ routes! {
     get "/folders/{id}" => folders::show;
     /// Style, scripts and icons.
     get "/static/{version}/{name}" => assets::asset;
+    /// What goes on behind the pages: a strip that renews itself.
+    get "/status" => status::show;
+    /// Starts a scan of everything known.
+    post "/scans" => status::start_scan;
+    /// Makes an image of its own from chosen files.
+    post "/images/{id}/split" => grouping::split;
+    /// Makes one image of several.
+    post "/images/merge" => grouping::merge;
     /// A picture of an image, `thumbnail` or `proxy`; with `?key=` it may be kept for ever.
     get "/pictures/{image}/{size}" => files::picture;
     /// An original, with ranges; `?download=1` to save it.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use super::{WebError, cache::Cache, metrics::Metrics};
+use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView};
 use crate::{
     db::{
         Db,
@@ -85,6 +85,11 @@ impl State {
     /// When the queue does not answer, or there is none.
     pub async fn request_scan(&self) -> Result<(), WebError> {
         Err(WebError::Unavailable("queue", "this server runs without one".to_owned()))
+    }
+
+    /// How far the making of pictures is; `None` when there is nothing to make.
+    pub(super) async fn pictures_progress(&self) -> Option<PicturesView> {
+        None
     }
 
     /// Whether the queue answers; `None` when there is none.

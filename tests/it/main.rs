@@ -2,6 +2,9 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod db;
 mod layers;
 mod migrations;
+mod queue;
+mod services;
 mod support;
