@@ -13,9 +13,8 @@ use crate::db::status::{ScanStatus, VaultStatus, list_scans, list_vaults};
 
 /// Scans looked at: more never run at the same time on one library.
 const MOST_SCANS: i64 = 8;
-/// Seconds until the strip looks again.
+/// Seconds until the strip looks again while something goes on. At rest it looks when the page asks it to.
 const WHILE_BUSY_S: u32 = 2;
-const WHILE_IDLE_S: u32 = 30;
 
 /// Everything the strip tells.
 #[derive(Debug, Clone, PartialEq, Template)]
@@ -27,8 +26,8 @@ pub(super) struct StatusView {
     pub(super) pictures: Option<PicturesView>,
     /// Vaults that cannot be read.
     pub(super) offline: Vec<OfflineView>,
-    /// Seconds until the strip looks again.
-    pub(super) every_s: u32,
+    /// Seconds until the strip looks again; `None` while nothing goes on.
+    pub(super) every_s: Option<u32>,
 }
 
 /// A scan that runs.
@@ -80,7 +79,7 @@ impl StatusView {
             reason: vault.offline_reason.clone().unwrap_or_else(|| "it cannot be read".to_owned()),
         });
         let is_busy = !scans.is_empty() || pictures.is_some();
-        Self { scans, pictures, offline: offline.collect(), every_s: if is_busy { WHILE_BUSY_S } else { WHILE_IDLE_S } }
+        Self { scans, pictures, offline: offline.collect(), every_s: is_busy.then_some(WHILE_BUSY_S) }
     }
 }
 
