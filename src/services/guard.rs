@@ -25,7 +25,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::{ServicesError, layout::Layout, logs, postgres::Postgres, redis::Redis};
+use super::{ServicesError, layout::Layout, logs, postgres::Postgres, redis_server::Redis};
 use crate::config::Config;
 
 /// How long the services outlast the last process that used them: `hm scan && hm export` should not start them twice.

@@ -3,10 +3,13 @@
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
 mod grouping;
+mod api;
+mod db;
 mod layers;
 mod metadata;
 mod migrations;
 mod scan;
+mod queue;
 mod services;
 mod support;
 mod tables;
