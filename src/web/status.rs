@@ -6,6 +6,7 @@ use actix_web::{
     web::Data,
 };
 use askama::Template;
+use serde_json::Value;
 
 use super::{State, WebError, page};
 use crate::db::status::{ScanStatus, VaultStatus, list_scans, list_vaults};
@@ -101,6 +102,21 @@ impl From<&ScanStatus> for ScanView {
     }
 }
 
+impl PicturesView {
+    /// Reads `made`, `lacking`, `rate_per_s` and `eta_s`; `None` when nothing is lacking.
+    pub(super) fn read(progress: &Value) -> Option<Self> {
+        let number = |name: &str| progress.get(name).and_then(Value::as_f64).filter(|number| *number > 0.0);
+        let lacking = number("lacking")?;
+        let made = number("made").unwrap_or(0.0);
+        Some(Self {
+            lacking: page::grouped(lacking as i64),
+            percent: (made * 100.0 / (made + lacking)) as u64,
+            rate: number("rate_per_s").map_or_else(String::new, |rate| format!("{rate:.0} a second")),
+            time_left: number("eta_s").map_or_else(String::new, time_left),
+        })
+    }
+}
+
 /// How long something will take, as people say it.
 fn time_left(seconds: f64) -> String {
     let minutes = (seconds / 60.0).ceil() as i64;
@@ -154,6 +170,13 @@ mod tests {
         assert_eq!(back("http://localhost:8017/folders/3?x=1"), "/folders/3?x=1");
         assert_eq!(back("http://evil.example//evil.example/x"), "/");
         assert_eq!(back("nonsense"), "/");
+    }
+
+    #[test]
+    fn pictures_are_told_of_while_some_are_lacking() {
+        let view = PicturesView::read(&serde_json::json!({"made": 30, "lacking": 1170, "rate_per_s": 12.4, "eta_s": 94.3})).unwrap();
+        assert_eq!((view.lacking.as_str(), view.percent, view.rate.as_str()), ("1,170", 2, "12 a second"));
+        assert_eq!(PicturesView::read(&serde_json::json!({"made": 30, "lacking": 0})), None);
     }
 
     #[test]

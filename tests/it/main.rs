@@ -2,6 +2,7 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod api;
 mod db;
 mod layers;
 mod migrations;

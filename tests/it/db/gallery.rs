@@ -16,7 +16,7 @@ use proptest::{
     sample::select,
     test_runner::{Config, TestRunner},
 };
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use crate::support::{
     TestDatabase,
@@ -86,7 +86,7 @@ impl Library {
             && filter.month.is_none_or(|month| year_month.1 == Some(month))
             && filter.camera.as_ref().is_none_or(|camera| image.camera.as_ref() == Some(camera))
             && filter.lens.as_ref().is_none_or(|lens| image.lens.as_ref() == Some(lens))
-            && filter.rating.is_none_or(|asked| if asked > 0 { rating >= asked.into() } else { rating == asked.into() })
+            && filter.rating.is_none_or(|asked| if asked > 0 { rating >= i16::from(asked) } else { rating == i16::from(asked) })
             && filter.media_type.is_none_or(|media_type| match media_type {
                 MediaType::Raw => image.has_raw,
                 MediaType::Jpeg => image.has_jpeg,

@@ -13,6 +13,7 @@ use std::{
 use actix_web::{dev::ServerHandle, rt::System, web::Data};
 use hm::{
     db::Db,
+    queue::Queue,
     web::{State, server},
 };
 
@@ -28,10 +29,20 @@ pub(crate) struct App {
 impl App {
     /// Starts one on a database and a folder of pictures.
     pub(crate) fn start(db: Db, thumbs_dir: &Path) -> Self {
-        let state = State::new(db, thumbs_dir.to_owned(), HOST.to_owned());
+        Self::start_with_queue(db, thumbs_dir, None)
+    }
+
+    /// Starts one that also has the tests' Redis, in a name space of its own.
+    pub(crate) fn start_with_queue(db: Db, thumbs_dir: &Path, space: Option<&str>) -> Self {
+        let (thumbs_dir, space) = (thumbs_dir.to_owned(), space.map(str::to_owned));
         let (send, receive) = mpsc::channel();
         thread::spawn(move || {
             System::new().block_on(async move {
+                let queue = match space {
+                    Some(space) => Some(Queue::connect(&super::redis_url()).await.expect("Redis answers").within(&space)),
+                    None => None,
+                };
+                let state = State::new(db, queue, thumbs_dir, HOST.to_owned());
                 let listening = server(Data::new(state), "127.0.0.1:0".parse().expect("an address"), 1).expect("a free port");
                 send.send((listening.address, listening.server.handle())).expect("the test waits");
                 listening.server.await
