@@ -4,13 +4,19 @@
 //! May import models and config.
 
 mod columns;
+pub mod export;
+pub mod ingest;
+pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
+pub mod vaults;
+
+pub use diesel::{PgConnection, result::Error as QueryError};
 
 use std::time::Duration;
 
 use diesel::{
-    Connection, PgConnection,
+    Connection,
     r2d2::{ConnectionManager, Pool, PooledConnection},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -102,4 +108,12 @@ pub fn migrate(url: &str) -> Result<(), DbError> {
     let migrated = conn.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| DbError::Migrate(error.to_string()));
     diesel::sql_query(format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).execute(&mut conn)?;
     migrated
+}
+
+/// Runs `work` whole or not at all.
+///
+/// # Errors
+/// What `work` returned, or the database's own at commit.
+pub fn transaction<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T, QueryError>) -> Result<T, QueryError> {
+    conn.transaction(work)
 }

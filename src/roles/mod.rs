@@ -1,6 +1,8 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod export;
 mod guard;
+mod scan;
 
 use std::process::ExitCode;
 
@@ -40,13 +42,15 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     if let Some(dir) = cli.global.data_dir {
         config.move_data_dir(&dir);
     }
-    let _bars = telemetry::start(&config.log, cli.global.verbose)?;
+    let bars = telemetry::start(&config.log, cli.global.verbose)?;
     match cli.command {
         Command::Config => {
             use std::io::Write;
             std::io::stdout().write_all(Config::manual().as_bytes())?;
             Ok(Exit::Done)
         }
+        Command::Scan(args) => scan::run(&args, &config, &bars),
+        Command::Export(args) => export::run(&args, &config),
         Command::Guard => guard::run(&config),
         _ => anyhow::bail!("not built yet"),
     }

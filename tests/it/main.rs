@@ -2,8 +2,10 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod grouping;
 mod layers;
 mod migrations;
 mod queue;
+mod scan;
 mod services;
 mod support;
