@@ -1,5 +1,6 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod doctor;
 mod export;
 mod guard;
 mod scan;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
+        Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         _ => anyhow::bail!("not built yet"),
     }
