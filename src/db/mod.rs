@@ -12,6 +12,15 @@ pub mod scans;
 mod schema;
 pub mod vaults;
 
+pub mod facets;
+pub mod folders;
+pub mod gallery;
+pub mod grouping;
+pub mod image;
+mod sql;
+pub mod status;
+pub mod timeline;
+
 pub use diesel::{PgConnection, result::Error as QueryError};
 
 use std::time::Duration;
@@ -43,6 +52,13 @@ pub enum DbError {
     /// The thread that asked was stopped.
     #[error("the query was given up")]
     GivenUp,
+}
+
+impl DbError {
+    /// Whether the question was fine and there is no such row.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Query(diesel::result::Error::NotFound))
+    }
 }
 
 /// A connection lent by the pool.

@@ -3,6 +3,7 @@
 mod doctor;
 mod export;
 mod guard;
+mod meta_worker;
 mod scan;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Export(args) => export::run(&args, &config),
         Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
+        Command::MetaWorker => meta_worker::run(),
         _ => anyhow::bail!("not built yet"),
     }
 }

@@ -5,8 +5,10 @@
 mod doctor;
 mod grouping;
 mod layers;
+mod metadata;
 mod migrations;
 mod queue;
 mod scan;
 mod services;
 mod support;
+mod tables;

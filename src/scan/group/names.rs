@@ -256,7 +256,7 @@ pub(super) fn possible_bases(key: &str) -> Vec<(String, Suffix)> {
     // A burst's frames are named after their first; none is a version of another.
     let burst = key.contains("burst");
     let mut previous = usize::MAX;
-    for (at, _) in key.char_indices().rev().filter(|(_, character)| is_separator(*character)).take(16) {
+    for (at, _) in key.char_indices().rev().filter(|(_, character)| is_separator(*character) && !matches!(character, ')' | ']')).take(16) {
         let base = key[..at].trim_end_matches(is_separator);
         if base.is_empty() || base.len() == previous {
             continue;
