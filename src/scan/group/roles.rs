@@ -1,6 +1,6 @@
 //! What each file is to its moment, and which file leads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Candidate, Group, Member,
@@ -29,13 +29,14 @@ pub(super) fn assign(files: &[Candidate<'_>], moments: &Moments, parts: Parts) -
     let is_still = |file: usize| files[file].format.kind() != FileKind::Video;
     let mark = |file: usize| moments.names[file].as_ref().map_or(Mark::Plain, |name| name.mark);
     let by_name = |a: &usize, b: &usize| compare_files(&files[*a], &files[*b]);
+    let stems: HashSet<&str> = parts.media.iter().filter_map(|&file| Some(moments.names[file].as_ref()?.key.as_str())).collect();
     let original = parts
         .media
         .iter()
         .copied()
         .min_by(|a, b| {
             let key = |file: usize| {
-                let version = !parts.pinned && moments.is_version(file);
+                let version = if parts.pinned { is_named_after(&stems, moments, file) } else { moments.is_version(file) };
                 (
                     !is_still(file),
                     version,
@@ -83,6 +84,12 @@ pub(super) fn assign(files: &[Candidate<'_>], moments: &Moments, parts: Parts) -
         members,
         primary,
     }
+}
+
+/// Whether the file's stem extends another stem of its image.
+fn is_named_after(stems: &HashSet<&str>, moments: &Moments, file: usize) -> bool {
+    let bases = moments.names[file].as_ref().map(|name| possible_bases(&name.key)).unwrap_or_default();
+    bases.iter().any(|(base, _)| stems.contains(base.as_str()))
 }
 
 /// Which sidecar to believe first.
