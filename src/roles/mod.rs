@@ -5,6 +5,7 @@ mod export;
 mod guard;
 mod meta_worker;
 mod scan;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             std::io::stdout().write_all(Config::manual().as_bytes())?;
             Ok(Exit::Done)
         }
+        Command::Serve(args) => serve::run(&args, &config),
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
         Command::Doctor => doctor::run(&config),
