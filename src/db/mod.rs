@@ -5,6 +5,7 @@
 
 mod columns;
 pub mod export;
+pub mod health;
 pub mod ingest;
 pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]

@@ -1,5 +1,6 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod doctor;
 mod export;
 mod guard;
 mod meta_worker;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(&args, &config),
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
+        Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),
         _ => anyhow::bail!("not built yet"),

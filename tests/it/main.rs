@@ -2,6 +2,7 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod doctor;
 mod grouping;
 mod api;
 mod db;
