@@ -33,8 +33,20 @@ case $system in
 hint: install by hand what README.md names under \"Without the script\", then run cargo build --release" ;;
 esac
 
-# --- what is there -------------------------------------------------------------------------------------------------
 has_command() { command -v "$1" >/dev/null 2>&1; }
+
+# --- the Rust toolchain, first: without it the rest is for nothing --------------------------------------------------
+if wants build; then
+    needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    has_command cargo || die "the Rust toolchain is missing: cargo is not on PATH
+hint: install it from https://rustup.rs (version $needed or newer), open a new shell, and start again"
+    found=$(rustc --version | cut -d ' ' -f 2)
+    older=$(printf '%s\n%s\n' "$needed" "${found%%-*}" | sort -t . -k 1,1n -k 2,2n -k 3,3n | head -n 1)
+    [ "$older" = "$needed" ] || die "rustc $found is too old: hm needs $needed
+hint: rustup update stable"
+fi
+
+# --- what is there -------------------------------------------------------------------------------------------------
 has_module() { has_command pkg-config && pkg-config --exists "$1" 2>/dev/null; }
 has_libclang() {
     [ "$system" = macos ] && { xcode-select -p >/dev/null 2>&1; return; }
@@ -172,15 +184,4 @@ if [ $lacking -gt 0 ]; then
     say "installed:$required$optional"
 else
     say "system packages (${groups[*]}): all there"
-fi
-
-# --- the Rust toolchain ----------------------------------------------------------------------------------------------
-if wants build; then
-    needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-    has_command cargo || die "the Rust toolchain is missing: cargo is not on PATH
-hint: install it from https://rustup.rs (version $needed or newer), open a new shell, and start again"
-    found=$(rustc --version | cut -d ' ' -f 2)
-    older=$(printf '%s\n%s\n' "$needed" "${found%%-*}" | sort -t . -k 1,1n -k 2,2n -k 3,3n | head -n 1)
-    [ "$older" = "$needed" ] || die "rustc $found is too old: hm needs $needed
-hint: rustup update stable"
 fi

@@ -1,5 +1,7 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod demo;
+
 use std::process::ExitCode;
 
 use crate::{
@@ -38,13 +40,14 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     if let Some(dir) = cli.global.data_dir {
         config.move_data_dir(&dir);
     }
-    let _bars = telemetry::start(&config.log, cli.global.verbose)?;
+    let bars = telemetry::start(&config.log, cli.global.verbose)?;
     match cli.command {
         Command::Config => {
             use std::io::Write;
             std::io::stdout().write_all(Config::manual().as_bytes())?;
             Ok(Exit::Done)
         }
+        Command::Demo(args) => demo::run(&args, &bars),
         _ => anyhow::bail!("not built yet"),
     }
 }
