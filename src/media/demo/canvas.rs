@@ -84,10 +84,16 @@ impl Canvas {
 
     /// Gives the pixels below a line their colour; the line is a height over `x`.
     pub(super) fn fill_below(&mut self, line: impl Fn(f32) -> f32, colour: impl Fn(f32, f32) -> Colour) {
+        self.fill_band(line, f32::MAX, colour);
+    }
+
+    /// As [`Self::fill_below`], but no further down than `floor`: for what something nearer will cover.
+    pub(super) fn fill_band(&mut self, line: impl Fn(f32) -> f32, floor: f32, colour: impl Fn(f32, f32) -> Colour) {
         let unit = self.pixels_per_unit;
         let tops: Vec<f32> = (0..self.width_px).map(|column| line((column as f32 + 0.5) / unit) * unit).collect();
         let first = tops.iter().copied().fold(f32::MAX, f32::min).floor().max(0.0) as usize;
-        for row in first..self.height_px {
+        let last = ((floor * unit).ceil().max(0.0) as usize).min(self.height_px);
+        for row in first..last {
             let y = (row as f32 + 0.5) / unit;
             for (column, top) in tops.iter().enumerate() {
                 let cover = (row as f32 + 1.0 - top).clamp(0.0, 1.0);
@@ -235,15 +241,34 @@ impl Canvas {
         if reach == 0 {
             return;
         }
+        let width = self.width_px;
+        let share = 1.0 / (2 * reach + 1) as f32;
         for _ in 0..2 {
-            for row in self.pixels.chunks_mut(self.width_px) {
+            for row in self.pixels.chunks_mut(width) {
                 let line = row.to_vec();
-                running_mean(&line, reach, |index, colour| row[index] = colour);
+                let at = |index: isize| line[index.clamp(0, width as isize - 1) as usize];
+                let mut sum = [0.0; 3];
+                (-(reach as isize)..=reach as isize).for_each(|index| add(&mut sum, at(index), 1.0));
+                for (index, pixel) in row.iter_mut().enumerate() {
+                    *pixel = scaled(sum, share);
+                    add(&mut sum, at((index + reach + 1) as isize), 1.0);
+                    add(&mut sum, at(index as isize - reach as isize), -1.0);
+                }
             }
-            let (width, height) = (self.width_px, self.height_px);
-            for column in 0..width {
-                let line: Vec<Colour> = (0..height).map(|row| self.pixels[row * width + column]).collect();
-                running_mean(&line, reach, |index, colour| self.pixels[index * width + column] = colour);
+            // All columns of a row together, because memory is read in rows.
+            let source = self.pixels.clone();
+            let row_of = |row: isize| &source[row.clamp(0, self.height_px as isize - 1) as usize * width..][..width];
+            let mut sums = vec![[0.0; 3]; width];
+            for row in -(reach as isize)..=reach as isize {
+                sums.iter_mut().zip(row_of(row)).for_each(|(sum, pixel)| add(sum, *pixel, 1.0));
+            }
+            for (row, pixels) in self.pixels.chunks_mut(width).enumerate() {
+                let (enters, leaves) = (row_of((row + reach + 1) as isize), row_of(row as isize - reach as isize));
+                for (index, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = scaled(sums[index], share);
+                    add(&mut sums[index], enters[index], 1.0);
+                    add(&mut sums[index], leaves[index], -1.0);
+                }
             }
         }
     }
@@ -270,18 +295,8 @@ impl Canvas {
     }
 }
 
-fn running_mean(line: &[Colour], reach: usize, mut put: impl FnMut(usize, Colour)) {
-    let last = line.len() - 1;
-    let mut sum = [0.0_f32; 3];
-    let add = |sum: &mut Colour, colour: Colour, sign: f32| (0..3).for_each(|i| sum[i] += sign * colour[i]);
-    for offset in 0..=2 * reach {
-        add(&mut sum, line[offset.saturating_sub(reach).min(last)], 1.0);
-    }
-    for index in 0..line.len() {
-        put(index, scaled(sum, 1.0 / (2 * reach + 1) as f32));
-        add(&mut sum, line[(index + reach + 1).min(last)], 1.0);
-        add(&mut sum, line[index.saturating_sub(reach)], -1.0);
-    }
+fn add(sum: &mut Colour, colour: Colour, sign: f32) {
+    (0..3).for_each(|channel| sum[channel] += sign * colour[channel]);
 }
 
 fn polygon_distance(corners: &[Point], x: f32, y: f32) -> f32 {

@@ -72,28 +72,32 @@ pub(super) fn mountains(canvas: &mut Canvas, light: Light, lake: bool, rng: &mut
     let wood = rng.pick(&[hex(0x27452f), hex(0x34502c), hex(0x1f3d3a)]);
     for layer in 0..layers {
         let near = layer as f32 / (layers - 1) as f32;
-        let (ridge, facet) = (rng.noise(), rng.noise());
-        let base = shore * (0.50 + 0.44 * near);
-        let rise = shore * (0.52 - 0.34 * near) * rng.range(0.85, 1.15);
-        let broad = 420.0 - 190.0 * near;
+        let (ridge, relief) = (rng.noise(), rng.noise());
+        let base = shore * (0.60 + 0.36 * near);
+        let rise = shore * (0.50 - 0.34 * near) * rng.range(0.85, 1.15);
+        let broad = 560.0 - 300.0 * near;
         let line = move |x: f32| {
-            let t = ridge.layers(x / broad, 3.7, 6);
-            base - rise * (1.0 - (2.0 * t - 1.0).abs() * 1.25)
+            let peak = 1.0 - (2.0 * ridge.layers(x / broad, 3.7, 2) - 1.0).abs() * 2.6;
+            let crag = ridge.layers(x / 96.0, 9.1, 5) - 0.5;
+            base - rise * (0.78 * peak + 0.42 * crag)
         };
-        let snowline = base - rise * rng.range(0.42, 0.6);
+        let snowline = base - rise * rng.range(0.22, 0.42);
         let has_snow = near < 0.45;
         let body = mix(rock, wood, smooth(0.35, 0.8, near));
         let (ground, haze) = (sky.ground, sky.haze);
-        canvas.fill_below(line, |x, y| {
-            let slope = line(x + 7.0) - line(x - 7.0);
-            let grain = facet.layers(x / 46.0 + y / 90.0, y / 60.0, 4) - 0.5;
-            let lit = 0.78 + 0.42 * smooth(-9.0, 9.0, slope + grain * 26.0) + grain * 0.25;
+        let floor = if layer + 1 == layers { f32::MAX } else { base + shore * 0.28 };
+        canvas.fill_band(line, floor, |x, y| {
+            // Light from the upper left on slopes that run down to both sides.
+            let (u, v) = (x / 150.0 + y / 260.0, y / 190.0);
+            let here = relief.layers(u, v, 4);
+            let slope = here - relief.layers(u - 0.09, v - 0.07, 3);
+            let lit = 0.92 + (slope * 3.4).clamp(-0.38, 0.34);
             let mut colour = scaled(body, lit);
             if has_snow {
-                let cover = smooth(-14.0, 30.0, snowline - y + grain * 150.0 + (x / 31.0).sin() * 6.0);
-                colour = mix(colour, scaled(hex(0xf3f7fc), 0.72 + 0.3 * lit.min(1.1)), cover);
+                let cover = smooth(-16.0, 26.0, snowline - y + (here - 0.5) * 230.0);
+                colour = mix(colour, scaled(hex(0xf6f9fd), 0.45 + 0.55 * lit.min(1.08)), cover);
             }
-            mix(times(colour, ground), haze, 0.72 * (1.0 - near).powf(0.8) + 0.1 * smooth(-60.0, 160.0, y - base))
+            mix(times(colour, ground), haze, 0.62 * (1.0 - near).powf(0.9) + 0.14 * smooth(-80.0, 140.0, y - base))
         });
     }
     if lake {
@@ -152,7 +156,8 @@ pub(super) fn snow(canvas: &mut Canvas, light: Light, rng: &mut Rng) {
         let base = height * (0.5 + 0.2 * near);
         let line = move |x: f32| base - 150.0 * (1.0 - near * 0.5) * (hill.layers(x / (520.0 - 120.0 * near), 0.0, 3) - 0.35);
         let haze = sky.haze;
-        canvas.fill_below(line, |x, y| {
+        let floor = if layer == 2 { f32::MAX } else { base + height * 0.22 };
+        canvas.fill_band(line, floor, |x, y| {
             let relief = drift.layers(x / 170.0, y / 46.0, 3) - 0.5;
             let slope = (line(x + 20.0) - line(x - 20.0)) / 40.0;
             let white = times(mix(hex(0xc3d3ea), hex(0xffffff), 0.62 + relief * 0.8 - slope * 0.9), bright);
@@ -216,7 +221,8 @@ pub(super) fn fields(canvas: &mut Canvas, light: Light, balloons: bool, rng: &mu
         let line = move |x: f32| base + rise * (0.5 - hill.layers(x / (330.0 + 300.0 * near), 0.0, 2));
         let (crop, lean, rows) = (rng.pick(&crops), rng.range(-1.2, 1.2), rng.range(14.0, 26.0) * (0.5 + 1.6 * near));
         let (ground, haze) = (sky.ground, sky.haze);
-        canvas.fill_below(line, |x, y| {
+        let floor = if layer == 4 { f32::MAX } else { base + height * 0.3 };
+        canvas.fill_band(line, floor, |x, y| {
             let stripe = (((x + lean * (y - base) * 2.0) / rows).sin() * 0.5 + 0.5) * (0.16 + 0.1 * near);
             let texture = blades.layers(x / (14.0 + 18.0 * near), y / (9.0 + 26.0 * near), 3) - 0.5;
             let colour = scaled(crop, 0.92 - stripe + texture * 0.34);
@@ -292,7 +298,8 @@ pub(super) fn desert(canvas: &mut Canvas, light: Light, rng: &mut Rng) {
         let base = height * (0.44 + 0.42 * near);
         let line = move |x: f32| base - (70.0 + 120.0 * near) * (dune.layers(x / (300.0 + 260.0 * near), 0.0, 2) - 0.3);
         let (ground, haze) = (sky.ground, sky.haze);
-        canvas.fill_below(line, |x, y| {
+        let floor = if layer == 4 { f32::MAX } else { base + height * 0.26 };
+        canvas.fill_band(line, floor, |x, y| {
             let below = (y - line(x)) / (120.0 + 160.0 * near);
             let divide = x + (crest.layers(below * 1.4, layer as f32, 3) - 0.5) * 460.0;
             let shadow = smooth(-0.25, 0.25, (divide / (190.0 + 210.0 * near)).sin());

@@ -382,15 +382,15 @@ fn taken(count: usize, rng: &mut Rng) -> Vec<Moment> {
     let outings = count.div_ceil(8).max(1);
     let first = NaiveDate::from_ymd_opt(FIRST_DAY.0, FIRST_DAY.1, FIRST_DAY.2).expect("a real date");
     let mut moments = Vec::with_capacity(count);
-    let mut next = 0;
+    let mut visits = [0_usize; OUTINGS.len()];
     for number in 0..outings {
         let start = first + Duration::days(((number as f32 + rng.range(0.1, 0.9)) / outings as f32 * DAYS) as i64);
         let in_season = |outing: &Outing| {
             let (from, to) = outing.months;
             if from <= to { (from..=to).contains(&start.month()) } else { start.month() >= from || start.month() <= to }
         };
-        let outing = (0..OUTINGS.len()).map(|step| (next + step) % OUTINGS.len()).find(|i| in_season(&OUTINGS[*i])).unwrap_or(0);
-        next = outing + 1;
+        let outing = (0..OUTINGS.len()).filter(|i| in_season(&OUTINGS[*i])).min_by_key(|i| visits[*i]).unwrap_or(0);
+        visits[outing] += 1;
         let share = (number + 1) * count / outings - number * count / outings;
         moments.extend(outing_moments(&OUTINGS[outing], start, share, rng));
     }

@@ -286,7 +286,8 @@ pub(super) fn animal(canvas: &mut Canvas, kind: Animal, rng: &mut Rng) {
         canvas.ellipse(at(0.0, 52.0), (38.0 * size, 18.0 * size), nose);
         canvas.line(at(0.0, 88.0), at(0.0, 122.0), (3.5 * size, 3.5 * size), scaled(nose, 0.7));
         for side in [-1.0, 1.0] {
-            canvas.line(at(0.0, 122.0), at(side * 44.0, 138.0), (4.0 * size, 3.0 * size), scaled(nose, 0.7));
+            canvas.line(at(0.0, 122.0), at(side * 26.0, 136.0), (3.5 * size, 3.5 * size), scaled(nose, 0.7));
+            canvas.line(at(side * 26.0, 136.0), at(side * 56.0, 120.0), (3.5 * size, 2.5 * size), scaled(nose, 0.7));
         }
         if kind == Animal::Dog && rng.chance(0.7) {
             canvas.rectangle(at(-26.0, 130.0), at(26.0, 200.0), 26.0 * size, hex(0xe8788a));

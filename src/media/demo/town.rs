@@ -16,7 +16,7 @@ pub(super) fn skyline(canvas: &mut Canvas, light: Light, rng: &mut Rng) {
         stars(canvas, shore * 0.6, 130, false, rng);
         moon(canvas, width * rng.range(0.12, 0.88), height * rng.range(0.1, 0.2), rng.range(26.0, 44.0), rng);
     }
-    canvas.glow((width / 2.0, shore), width * 0.7, mix(hex(0xffb070), sky.haze, 0.4), 0.5);
+    canvas.glow((width / 2.0, shore), width * 0.8, mix(hex(0xffa860), sky.haze, 0.25), 0.75);
     for layer in 0..3 {
         let near = layer as f32 / 2.0;
         let wall = mix(sky.haze, hex(0x0c1020), 0.35 + 0.6 * near);
@@ -43,7 +43,7 @@ fn tower(canvas: &mut Canvas, left_top: (f32, f32), right_bottom: (f32, f32), wa
         2 => canvas.rectangle((middle - broad * 0.28, left_top.1 - 30.0), (middle + broad * 0.28, left_top.1 + 4.0), 0.0, wall),
         _ => {}
     }
-    let lit = if light == Light::Night { 0.5 } else { 0.36 };
+    let lit = if light == Light::Night { 0.62 } else { 0.42 };
     let warm = rng.pick(&[hex(0xffd98a), hex(0xfff0c8), hex(0xffc070), hex(0xcfe4ff)]);
     let (step_x, step_y) = (rng.range(10.0, 15.0), rng.range(13.0, 19.0));
     let mut y = left_top.1 + 10.0;
@@ -51,8 +51,8 @@ fn tower(canvas: &mut Canvas, left_top: (f32, f32), right_bottom: (f32, f32), wa
         let mut x = left_top.0 + 7.0;
         while x < right_bottom.0 - 9.0 {
             if rng.chance(lit) {
-                let glow = scaled(mix(wall, warm, 0.45 + 0.5 * near), rng.range(0.75, 1.1));
-                canvas.rectangle((x, y), (x + step_x * 0.5, y + step_y * 0.5), 0.0, glow);
+                let glow = scaled(mix(wall, warm, 0.55 + 0.45 * near), rng.range(0.85, 1.25));
+                canvas.rectangle((x, y), (x + step_x * 0.56, y + step_y * 0.56), 0.0, glow);
             }
             x += step_x;
         }
