@@ -4,3 +4,6 @@ pub mod child;
 pub mod meta;
 
 pub use meta::{FileReading, MetaOptions, MetaReader};
+//! media
+
+pub mod demo;

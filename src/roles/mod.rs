@@ -6,6 +6,7 @@ mod guard;
 mod meta_worker;
 mod scan;
 mod serve;
+mod demo;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),
+        Command::Demo(args) => demo::run(&args, &bars),
         _ => anyhow::bail!("not built yet"),
     }
 }

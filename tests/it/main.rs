@@ -14,3 +14,4 @@ mod queue;
 mod services;
 mod support;
 mod tables;
+mod demo;
