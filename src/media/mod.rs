@@ -1,1 +1,3 @@
-//! media
+//! Bytes to facts and pixels: the only place that decodes pictures or speaks rexiv2. It imports `models` alone.
+
+pub mod child;
