@@ -1,5 +1,7 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod pixel_worker;
+
 use std::process::ExitCode;
 
 use crate::{
@@ -45,6 +47,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             std::io::stdout().write_all(Config::manual().as_bytes())?;
             Ok(Exit::Done)
         }
+        Command::PixelWorker => pixel_worker::run(&config),
         _ => anyhow::bail!("not built yet"),
     }
 }
