@@ -1,1 +1,5 @@
 //! scan
+
+pub mod group;
+pub mod merge;
+pub mod tables;

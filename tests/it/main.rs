@@ -1,1 +1,7 @@
 //! Integration tests: one binary, one module an area. They need no network; `make test` starts the database they use.
+
+#![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
+
+mod layers;
+mod migrations;
+mod support;
