@@ -4,6 +4,7 @@
 //! May import models and config.
 
 mod columns;
+pub mod pictures;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
 

@@ -4,4 +4,5 @@
 
 mod layers;
 mod migrations;
+mod pictures;
 mod support;

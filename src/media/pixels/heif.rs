@@ -11,7 +11,7 @@ use super::{
 };
 
 fn heif_error(error: libheif_rs::HeifError) -> PixelsError {
-    PixelsError::Broken(error.to_string())
+    PixelsError::Broken(error.to_string().trim().to_owned())
 }
 
 /// Decodes the primary picture.
