@@ -2,3 +2,6 @@
 
 pub mod child;
 pub mod pixels;
+pub mod meta;
+
+pub use meta::{FileReading, MetaOptions, MetaReader};

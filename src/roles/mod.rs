@@ -1,6 +1,11 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
 mod pixel_worker;
+mod export;
+mod guard;
+mod meta_worker;
+mod scan;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -40,7 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     if let Some(dir) = cli.global.data_dir {
         config.move_data_dir(&dir);
     }
-    let _bars = telemetry::start(&config.log, cli.global.verbose)?;
+    let bars = telemetry::start(&config.log, cli.global.verbose)?;
     match cli.command {
         Command::Config => {
             use std::io::Write;
@@ -48,6 +53,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::PixelWorker => pixel_worker::run(&config),
+        Command::Serve(args) => serve::run(&args, &config),
+        Command::Scan(args) => scan::run(&args, &config, &bars),
+        Command::Export(args) => export::run(&args, &config),
+        Command::Guard => guard::run(&config),
+        Command::MetaWorker => meta_worker::run(),
         _ => anyhow::bail!("not built yet"),
     }
 }

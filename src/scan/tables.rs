@@ -1,9 +1,23 @@
 //! The data frames: `images.*` and `files.*` as Parquet, CSV or JSON lines, streamed in bounded memory.
 
-use std::{io, path::Path};
+mod columns;
+mod parquet_table;
+mod text;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
 
 use chrono::NaiveDateTime;
+use parquet::errors::ParquetError;
 
+use self::{
+    columns::{Cell, Column, Row},
+    parquet_table::ParquetTable,
+    text::{CsvTable, JsonTable},
+};
 use crate::models::{FileFormat, FileRole};
 
 /// How the tables are written.
@@ -134,44 +148,150 @@ pub enum TablesError {
         path: String,
         /// What it said.
         #[source]
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
     },
 }
 
-/// Both tables, open for writing: rows may come in any interleaving. Nothing shows under the final names before [`TableWriter::finish`].
-pub struct TableWriter {}
+/// Both tables, open for writing: rows may come in any interleaving, and memory stays bounded. Nothing shows under the final names before
+/// [`TableWriter::finish`]; dropped before, it leaves nothing behind.
+pub struct TableWriter {
+    images: Table,
+    files: Table,
+}
 
 impl TableWriter {
     /// Opens `images.*` and `files.*` under temporary names in `dir`, which is created if it is not there.
     ///
     /// # Errors
-    /// [`TablesError::Io`].
-    pub fn create(_dir: &Path, _format: Format) -> Result<Self, TablesError> {
-        Ok(Self {})
+    /// [`TablesError::Io`] when the folder or a file cannot be made.
+    pub fn create(dir: &Path, format: Format) -> Result<Self, TablesError> {
+        fs::create_dir_all(dir).map_err(|source| TablesError::Io { path: dir.display().to_string(), source })?;
+        Ok(Self {
+            images: Table::create(dir, "images", format, ImageRow::COLUMNS)?,
+            files: Table::create(dir, "files", format, FileRow::COLUMNS)?,
+        })
     }
 
     /// Adds an image.
     ///
     /// # Errors
-    /// [`TablesError`] when the row group cannot be written.
-    pub fn push_image(&mut self, _row: ImageRow) -> Result<(), TablesError> {
-        Ok(())
+    /// [`TablesError`] when the disk is full or gone.
+    pub fn push_image(&mut self, row: ImageRow) -> Result<(), TablesError> {
+        self.images.push(&row.cells())
     }
 
     /// Adds a file.
     ///
     /// # Errors
-    /// [`TablesError`] when the row group cannot be written.
-    pub fn push_file(&mut self, _row: FileRow) -> Result<(), TablesError> {
-        Ok(())
+    /// [`TablesError`] when the disk is full or gone.
+    pub fn push_file(&mut self, row: FileRow) -> Result<(), TablesError> {
+        self.files.push(&row.cells())
     }
 
-    /// Closes both tables and gives them their names.
+    /// Closes both tables, waits until they are on the disk, and gives them their names.
     ///
     /// # Errors
-    /// [`TablesError`].
-    pub fn finish(self) -> Result<(), TablesError> {
-        Ok(())
+    /// [`TablesError`] when the disk is full or gone; tables of an earlier run then stay as they were.
+    pub fn finish(mut self) -> Result<(), TablesError> {
+        self.images.close()?;
+        self.files.close()?;
+        self.images.publish()?;
+        self.files.publish()
+    }
+}
+
+/// One table being written.
+struct Table {
+    /// None once closed.
+    sink: Option<Sink>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+enum Sink {
+    Parquet(Box<ParquetTable>),
+    Csv(CsvTable),
+    Jsonl(JsonTable),
+}
+
+/// What a sink can fail with, before the file's name is added.
+enum SinkError {
+    Io(io::Error),
+    Parquet(ParquetError),
+}
+
+impl From<io::Error> for SinkError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ParquetError> for SinkError {
+    fn from(error: ParquetError) -> Self {
+        Self::Parquet(error)
+    }
+}
+
+impl Table {
+    fn create(dir: &Path, name: &str, format: Format, columns: &'static [Column]) -> Result<Self, TablesError> {
+        let extension = match format {
+            Format::Parquet => "parquet",
+            Format::Csv => "csv",
+            Format::Jsonl => "jsonl",
+        };
+        let path = dir.join(format!("{name}.{extension}"));
+        let temporary = dir.join(format!(".{name}.{extension}.{}.tmp", std::process::id()));
+        let mut table = Self { sink: None, temporary, path };
+        let sink = table.open(format, columns).map_err(|error| table.named(error))?;
+        table.sink = Some(sink);
+        Ok(table)
+    }
+
+    fn open(&self, format: Format, columns: &'static [Column]) -> Result<Sink, SinkError> {
+        let file = File::create(&self.temporary)?;
+        Ok(match format {
+            Format::Parquet => Sink::Parquet(Box::new(ParquetTable::new(file, columns)?)),
+            Format::Csv => Sink::Csv(CsvTable::new(file, columns)?),
+            Format::Jsonl => Sink::Jsonl(JsonTable::new(file, columns)),
+        })
+    }
+
+    fn push(&mut self, cells: &[Cell<'_>]) -> Result<(), TablesError> {
+        let done = match self.sink.as_mut().expect("rows come before the table is closed") {
+            Sink::Parquet(table) => table.push(cells).map_err(SinkError::from),
+            Sink::Csv(table) => table.push(cells).map_err(SinkError::from),
+            Sink::Jsonl(table) => table.push(cells).map_err(SinkError::from),
+        };
+        done.map_err(|error| self.named(error))
+    }
+
+    fn close(&mut self) -> Result<(), TablesError> {
+        let sink = self.sink.take().expect("a table is closed once");
+        let file = match sink {
+            Sink::Parquet(table) => table.finish().map_err(SinkError::from),
+            Sink::Csv(table) => table.finish().map_err(SinkError::from),
+            Sink::Jsonl(table) => table.finish().map_err(SinkError::from),
+        };
+        file.and_then(|file| Ok(file.sync_all()?)).map_err(|error| self.named(error))
+    }
+
+    fn publish(&self) -> Result<(), TablesError> {
+        fs::rename(&self.temporary, &self.path).map_err(|error| self.named(error.into()))
+    }
+
+    fn named(&self, error: SinkError) -> TablesError {
+        let path = self.path.display().to_string();
+        match error {
+            SinkError::Io(source) => TablesError::Io { path, source },
+            SinkError::Parquet(source) => TablesError::Parquet { path, source },
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // Gone already once it has its name; a leftover of a failed run would only be in the way.
+        let _ = fs::remove_file(&self.temporary);
     }
 }
 

@@ -2,7 +2,12 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod grouping;
 mod layers;
+mod metadata;
 mod migrations;
 mod pictures;
+mod scan;
+mod services;
 mod support;
+mod tables;

@@ -5,8 +5,20 @@
 //! Every file lands in exactly one group or among the loose ones, whatever the order they come in, and a folder of a million files
 //! takes one sort and a few hash look-ups a file.
 
+mod evidence;
+mod moments;
+mod names;
+mod roles;
+mod sidecars;
+mod time_in_name;
+
 use chrono::NaiveDateTime;
 
+use self::{moments::Moments, roles::Parts, sidecars::Owners};
+pub use self::{
+    names::{format_of_name, stem, suffix_of},
+    time_in_name::{captured_from_name, utc_from_name},
+};
 use crate::models::{Facts, FileFormat, FileRole};
 
 /// One file of a folder, as grouping sees it.
@@ -52,6 +64,8 @@ pub struct Member {
     pub file: usize,
     /// What the file is to the image.
     pub role: FileRole,
+    /// For a sidecar: the file (index into the folder's slice) it speaks about, where its name says so.
+    pub about: Option<usize>,
 }
 
 /// A folder, grouped.
@@ -65,32 +79,42 @@ pub struct Grouping {
 
 /// Groups all files of one folder.
 pub fn group_folder(files: &[Candidate<'_>]) -> Grouping {
-    let mut grouping = Grouping::default();
-    for (file, candidate) in files.iter().enumerate() {
-        grouping.groups.push(Group {
-            base_name: candidate.name.to_owned(),
-            rule: "single",
-            members: vec![Member { file, role: FileRole::Original }],
-            picture: Some(file),
-            primary: file,
-        });
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by(|&a, &b| moments::compare_files(&files[a], &files[b]));
+    let moments = Moments::find(files, &order);
+    let owners = Owners::new(files, &order, &moments);
+
+    // One slot a moment: those that are versions of another leave theirs empty.
+    let mut parts: Vec<Parts> =
+        moments.all.iter().map(|moment| Parts { media: Vec::new(), sidecars: Vec::new(), pinned: moment.pinned }).collect();
+    let mut loose = Vec::new();
+    for &file in &order {
+        if moments.names[file].is_some() {
+            let moment = moments.of_file[file].expect("every picture and video has a moment");
+            parts[moments.root(moment)].media.push(file);
+            continue;
+        }
+        let owner = owners.owner(file);
+        let home = moments.of_file[file].or_else(|| owner.and_then(|(owner, _)| moments.of_file[owner]));
+        match home {
+            Some(moment) => {
+                let home = moments.root(moment);
+                let here = |owner: usize| moments.of_file[owner].is_some_and(|moment| moments.root(moment) == home);
+                parts[home].sidecars.push((file, owner.filter(|(owner, _)| here(*owner))));
+            }
+            None => loose.push(file),
+        }
     }
-    grouping
-}
 
-/// The local wall-clock time a file name states, from its stem.
-pub fn captured_from_name(_stem: &str) -> Option<NaiveDateTime> {
-    None
-}
-
-/// What follows `base_name` in `file_name`, extension included: `.CR2`, `-Edit.jpg`, `.RAW-01.COVER.jpg`. The extension alone when
-/// the name does not begin with it (`IMG_E4120.JPG` of `IMG_4120`).
-pub fn suffix_of(base_name: &str, file_name: &str) -> String {
-    let _ = base_name;
-    file_name.rsplit_once('.').map_or_else(String::new, |(_, extension)| format!(".{extension}"))
-}
-
-/// The format a file name stands for, by extension and by the odd names of phones (`X.MP`, `X.MP~2` are the video of a motion photo).
-pub fn format_of_name(name: &str) -> Option<FileFormat> {
-    name.rsplit_once('.').and_then(|(_, extension)| FileFormat::from_extension(extension))
+    let mut groups = Vec::with_capacity(parts.len());
+    for part in parts {
+        if part.media.is_empty() {
+            // A pin that is left with sidecars alone shows nothing.
+            loose.extend(part.sidecars.into_iter().map(|(file, _)| file));
+        } else {
+            groups.push(roles::assign(files, &moments, part));
+        }
+    }
+    groups.sort_by(|a, b| moments::compare_files(&files[a.members[0].file], &files[b.members[0].file]));
+    Grouping { groups, loose }
 }

@@ -5,6 +5,8 @@ pub(crate) mod database;
 pub(crate) mod media;
 
 use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -22,9 +24,13 @@ pub(crate) fn hm_command() -> Command {
     command
 }
 
-/// A folder that is gone when the value is dropped.
+/// A folder that is gone when the value is dropped. Others may enter it: as root, the private services run as another user.
 pub(crate) fn temp_dir() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("hm-it-").tempdir().expect("the temporary directory is writable")
+    tempfile::Builder::new()
+        .prefix("hm-it-")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .expect("the temporary directory is writable")
 }
 
 /// The Redis that tests share; every test uses a name space of its own in it.
