@@ -4,6 +4,7 @@
 //! May import models and config.
 
 mod columns;
+pub mod pictures;
 pub mod export;
 pub mod health;
 pub mod ingest;

@@ -1,6 +1,7 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
 mod doctor;
+mod pixel_worker;
 mod export;
 mod guard;
 mod meta_worker;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             std::io::stdout().write_all(Config::manual().as_bytes())?;
             Ok(Exit::Done)
         }
+        Command::PixelWorker => pixel_worker::run(&config),
         Command::Serve(args) => serve::run(&args, &config),
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),

@@ -9,6 +9,7 @@ mod db;
 mod layers;
 mod metadata;
 mod migrations;
+mod pictures;
 mod scan;
 mod queue;
 mod services;
