@@ -4,23 +4,22 @@
 //! May import models and config.
 
 mod columns;
-pub mod pictures;
 pub mod export;
-pub mod health;
-pub mod ingest;
-pub mod scans;
-#[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
-mod schema;
-pub mod vaults;
-
 pub mod facets;
 pub mod folders;
 pub mod gallery;
 pub mod grouping;
+pub mod health;
 pub mod image;
+pub mod ingest;
+pub mod pictures;
+pub mod scans;
+#[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
+mod schema;
 mod sql;
 pub mod status;
 pub mod timeline;
+pub mod vaults;
 
 pub use diesel::{PgConnection, result::Error as QueryError};
 
@@ -80,7 +79,8 @@ impl Db {
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(1))
-            .test_on_check_out(false)
+            // One short question a page, so that a database that was restarted is found again.
+            .test_on_check_out(true)
             .connection_timeout(Duration::from_secs(10))
             .build(ConnectionManager::new(url))
             .map_err(|error| DbError::Connect(error.to_string()))?;

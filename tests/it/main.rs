@@ -2,17 +2,17 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
-mod doctor;
-mod grouping;
 mod api;
 mod db;
+mod demo;
+mod doctor;
+mod grouping;
 mod layers;
 mod metadata;
 mod migrations;
 mod pictures;
-mod scan;
 mod queue;
+mod scan;
 mod services;
 mod support;
 mod tables;
-mod demo;
