@@ -244,7 +244,7 @@ export class Timeline extends EventTarget {
   render() {
     if (!this.blocks.length) return;
     const top = this.place;
-    const near = innerHeight * 1.25;
+    const near = innerHeight * 1.75;
     const first = this.#blockAt(Math.max(0, top - near));
     const last = this.#blockAt(Math.max(0, top + innerHeight + near));
     const isSeen = (index) => this.offsets[index] < top + innerHeight && this.offsets[index + 1] > top;

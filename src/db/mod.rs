@@ -4,7 +4,9 @@
 //! May import models and config.
 
 mod columns;
+pub mod pictures;
 pub mod export;
+pub mod health;
 pub mod ingest;
 pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]

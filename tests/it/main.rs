@@ -2,11 +2,17 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod doctor;
 mod grouping;
+mod api;
+mod db;
 mod layers;
 mod metadata;
 mod migrations;
+mod pictures;
 mod scan;
+mod queue;
 mod services;
 mod support;
 mod tables;
+mod demo;
