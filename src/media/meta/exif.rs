@@ -7,6 +7,7 @@ use encoding_rs::UTF_16LE;
 
 use super::{
     dates::{self, Moment},
+    place,
     source::Source,
     text,
     tiff::{Entry, Tiff},
@@ -250,15 +251,15 @@ impl Reading {
         }
         let void = letters[9] == Some(b'V');
         let degrees = |parts: &[f64], letter: Option<u8>, positive, negative| match letter?.to_ascii_uppercase() {
-            letter if letter == positive => sexagesimal(parts),
-            letter if letter == negative => sexagesimal(parts).map(|degrees| -degrees),
+            letter if letter == positive => place::sexagesimal(parts),
+            letter if letter == negative => place::sexagesimal(parts).map(|degrees| -degrees),
             _ => None,
         };
         let place = (degrees(&latitude, letters[1], b'N', b'S'), degrees(&longitude, letters[3], b'E', b'W'));
         if let (Some(latitude), Some(longitude)) = place
             && !void
         {
-            self.tags.gps = place_on_earth(latitude, longitude, altitude.map(|metres| if below { -metres } else { metres }));
+            self.tags.gps = place::on_earth(latitude, longitude, altitude.map(|metres| if below { -metres } else { metres }));
         }
     }
 
@@ -294,27 +295,6 @@ impl Reading {
 /// Cameras without a lens of their own fill the field with nothing.
 pub(super) fn lens_is_named(lens: &str) -> bool {
     lens.chars().any(char::is_alphanumeric) && !matches!(lens, "0" | "None" | "Unknown" | "N/A" | "n/a" | "Fixed Lens" | "0.0 mm f/0.0")
-}
-
-/// Degrees, minutes, seconds; minutes and seconds may be missing.
-fn sexagesimal(parts: &[f64]) -> Option<f64> {
-    let part = |index: usize| parts.get(index).copied().filter(|number| number.is_finite()).unwrap_or(0.0);
-    let degrees = parts.first().copied().filter(|degrees| degrees.is_finite())?;
-    Some(degrees + part(1) / 60.0 + part(2) / 3_600.0)
-}
-
-/// A place with possible coordinates; exactly 0, 0 is what devices write without a fix.
-pub(super) fn place_on_earth(latitude_deg: f64, longitude_deg: f64, altitude_m: Option<f64>) -> Option<Gps> {
-    let possible = latitude_deg.abs() <= 90.0 && longitude_deg.abs() <= 180.0;
-    let no_fix = latitude_deg == 0.0 && longitude_deg == 0.0;
-    let altitude_m = altitude_m.filter(|metres| metres.is_finite() && (-12_000.0..=100_000.0).contains(metres));
-    // Adding zero makes -0 plain.
-    let plain = |number: f64| number + 0.0;
-    (possible && !no_fix).then_some(Gps {
-        latitude_deg: plain(latitude_deg),
-        longitude_deg: plain(longitude_deg),
-        altitude_m: altitude_m.map(plain),
-    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod exif;
 mod iptc;
 mod jpeg;
 mod jxl;
+mod place;
 mod raw;
 pub mod rexiv2;
 mod sidecar;
@@ -20,6 +21,7 @@ mod text;
 mod tiff;
 mod video;
 mod xmp;
+mod xmp_names;
 
 use std::{
     cell::RefCell,

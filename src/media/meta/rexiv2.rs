@@ -12,8 +12,7 @@ use super::{
     dates,
     draft::Draft,
     exif::{self, lens_is_named},
-    iptc::{self},
-    text,
+    iptc, place, text,
 };
 use crate::{
     media::child::ChildPool,
@@ -231,7 +230,7 @@ impl<'a> Found<'a> {
         let latitude = degrees("Exif.GPSInfo.GPSLatitude", "Exif.GPSInfo.GPSLatitudeRef", 'S')?;
         let longitude = degrees("Exif.GPSInfo.GPSLongitude", "Exif.GPSInfo.GPSLongitudeRef", 'W')?;
         let void = self.text("Exif.GPSInfo.GPSStatus").is_some_and(|status| status == "V");
-        exif::place_on_earth(latitude, longitude, altitude).filter(|_| !void)
+        place::on_earth(latitude, longitude, altitude).filter(|_| !void)
     }
 
     /// Only the words: exiv2 has parsed the packet, but hands it out tag by tag.
