@@ -111,7 +111,7 @@ fn photograph(moment: &Moment, long_side_px: usize) -> (Picture, exif::Turn) {
     if moment.files == Files::Scan {
         picture = framed(&picture);
     }
-    encode::stored(picture, moment.upright, moment.stream % 3 != 0)
+    encode::stored(picture, moment.upright, !moment.stream.is_multiple_of(3))
 }
 
 /// The same size, moved to the left; the last column fills what opens.
