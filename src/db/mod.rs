@@ -4,13 +4,30 @@
 //! May import models and config.
 
 mod columns;
+pub mod pictures;
+pub mod export;
+pub mod health;
+pub mod ingest;
+pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
+pub mod vaults;
+
+pub mod facets;
+pub mod folders;
+pub mod gallery;
+pub mod grouping;
+pub mod image;
+mod sql;
+pub mod status;
+pub mod timeline;
+
+pub use diesel::{PgConnection, result::Error as QueryError};
 
 use std::time::Duration;
 
 use diesel::{
-    Connection, PgConnection,
+    Connection,
     r2d2::{ConnectionManager, Pool, PooledConnection},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -36,6 +53,13 @@ pub enum DbError {
     /// The thread that asked was stopped.
     #[error("the query was given up")]
     GivenUp,
+}
+
+impl DbError {
+    /// Whether the question was fine and there is no such row.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Query(diesel::result::Error::NotFound))
+    }
 }
 
 /// A connection lent by the pool.
@@ -102,4 +126,12 @@ pub fn migrate(url: &str) -> Result<(), DbError> {
     let migrated = conn.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| DbError::Migrate(error.to_string()));
     diesel::sql_query(format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).execute(&mut conn)?;
     migrated
+}
+
+/// Runs `work` whole or not at all.
+///
+/// # Errors
+/// What `work` returned, or the database's own at commit.
+pub fn transaction<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T, QueryError>) -> Result<T, QueryError> {
+    conn.transaction(work)
 }

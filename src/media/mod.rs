@@ -1,3 +1,10 @@
+//! Bytes to facts and pixels: the only place that decodes pictures or speaks rexiv2. It imports `models` alone.
+
+pub mod child;
+pub mod pixels;
+pub mod meta;
+
+pub use meta::{FileReading, MetaOptions, MetaReader};
 //! media
 
 pub mod demo;

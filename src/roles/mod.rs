@@ -1,5 +1,12 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod doctor;
+mod pixel_worker;
+mod export;
+mod guard;
+mod meta_worker;
+mod scan;
+mod serve;
 mod demo;
 
 use std::process::ExitCode;
@@ -47,6 +54,13 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             std::io::stdout().write_all(Config::manual().as_bytes())?;
             Ok(Exit::Done)
         }
+        Command::PixelWorker => pixel_worker::run(&config),
+        Command::Serve(args) => serve::run(&args, &config),
+        Command::Scan(args) => scan::run(&args, &config, &bars),
+        Command::Export(args) => export::run(&args, &config),
+        Command::Doctor => doctor::run(&config),
+        Command::Guard => guard::run(&config),
+        Command::MetaWorker => meta_worker::run(),
         Command::Demo(args) => demo::run(&args, &bars),
         _ => anyhow::bail!("not built yet"),
     }

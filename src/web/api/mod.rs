@@ -1,0 +1,53 @@
+//! The JSON API: the same questions as the pages, under addresses and shapes that do not change within `/api/v1`.
+//!
+//! [`document`] describes it; a test holds the description, the list of addresses and the answers together.
+
+mod health;
+mod images;
+mod lists;
+
+use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
+use serde::Serialize;
+use utoipa::OpenApi;
+
+pub(super) use health::healthz;
+pub(super) use images::{file, get_image, list_images, thumbnail};
+pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
+
+/// The description of the API.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "hm", description = "A private photo library. Times of capture are local wall-clock times without an offset."),
+    paths(
+        images::list_images,
+        images::get_image,
+        images::thumbnail,
+        images::file,
+        lists::get_timeline,
+        lists::get_facets,
+        lists::list_all_folders,
+        lists::list_all_scans,
+        lists::start_scan,
+        lists::list_all_vaults,
+        openapi_json,
+        health::healthz,
+        super::metrics::metrics,
+    )
+)]
+struct Document;
+
+/// The description of the API, as served.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "about", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub(super) async fn openapi_json() -> HttpResponse {
+    json(&document())
+}
+
+/// Sends a value that may change at any time.
+fn json(value: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(value)
+}

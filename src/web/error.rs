@@ -1,0 +1,171 @@
+//! What goes wrong in a request, as a person and a program read it: a stable code, a sentence, and a way on.
+//!
+//! A handler returns the error; [`render`] dresses it for who asked: JSON under `/api`, a fragment for htmx, else a page.
+
+use std::fmt;
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{ACCEPT, CACHE_CONTROL, RETRY_AFTER},
+    },
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::page::{error_html, is_fragment};
+use crate::{
+    db::DbError,
+    models::{FilterError, ParseIdError},
+};
+
+/// Why a request was not answered as asked.
+#[derive(Debug)]
+pub enum WebError {
+    /// There is no such image, file, folder or page; the word says which.
+    NotFound(&'static str),
+    /// A part of the address cannot be understood.
+    Filter(FilterError),
+    /// A part of the request cannot be understood; the text says which and what was expected.
+    BadRequest(String),
+    /// The request makes sense, but not for what the library holds now.
+    Conflict(String),
+    /// No picture can be made of the image; the text says why.
+    NoPicture(String),
+    /// The picture is being made.
+    PicturePending,
+    /// The vault with the file cannot be read; name and reason.
+    VaultOffline(String, String),
+    /// The file is gone from its healthy vault.
+    FileMissing(String),
+    /// Another site sent this request.
+    CrossOrigin,
+    /// The server was asked by a name that is not its own.
+    WrongHost,
+    /// A service that is needed does not answer; the word says which.
+    Unavailable(&'static str, String),
+    /// A mistake of the program; the text is for the log alone.
+    Internal(String),
+}
+
+impl WebError {
+    /// The word for programs; it never changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::Filter(_) => "bad_filter",
+            Self::BadRequest(_) => "bad_request",
+            Self::Conflict(_) => "conflict",
+            Self::NoPicture(_) => "no_picture",
+            Self::PicturePending => "picture_pending",
+            Self::VaultOffline(..) => "vault_offline",
+            Self::FileMissing(_) => "file_missing",
+            Self::CrossOrigin => "cross_origin",
+            Self::WrongHost => "wrong_host",
+            Self::Unavailable(..) => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// A way on, as address and words.
+    pub fn recovery(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::NotFound("folder") => Some(("/folders", "All folders")),
+            Self::NotFound(_) | Self::Filter(_) | Self::BadRequest(_) | Self::Conflict(_) => Some(("/", "All photos")),
+            Self::VaultOffline(..) | Self::FileMissing(_) | Self::NoPicture(_) => Some(("/", "Back to the photos")),
+            Self::PicturePending | Self::CrossOrigin | Self::WrongHost | Self::Unavailable(..) | Self::Internal(_) => None,
+        }
+    }
+}
+
+/// The sentence for people; causes that only a maintainer understands stay in the log.
+impl fmt::Display for WebError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(what) => write!(f, "There is no such {what}."),
+            Self::Filter(error) => write!(f, "{error}"),
+            Self::BadRequest(text) | Self::Conflict(text) => f.write_str(text),
+            Self::NoPicture(reason) => write!(f, "No picture can be made of this image: {reason}."),
+            Self::PicturePending => f.write_str("The picture is being made. Try again in a moment."),
+            Self::VaultOffline(vault, reason) => write!(f, "The vault `{vault}` is offline: {reason}. Connect the disk and try again."),
+            Self::FileMissing(name) => write!(f, "`{name}` is no longer on its vault. It stays in the library until you say otherwise."),
+            Self::CrossOrigin => f.write_str("This request came from another site and was refused."),
+            Self::WrongHost => f.write_str("This server answers only to localhost and the address it listens on."),
+            Self::Unavailable(service, _) => write!(f, "The {service} does not answer. Try again in a moment; `hm doctor` says more."),
+            Self::Internal(_) => f.write_str("Something went wrong on the server. The log has the cause under this request's id."),
+        }
+    }
+}
+
+impl ResponseError for WebError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotFound(_) | Self::NoPicture(_) | Self::FileMissing(_) => StatusCode::NOT_FOUND,
+            Self::Filter(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::PicturePending | Self::VaultOffline(..) | Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<DbError> for WebError {
+    fn from(error: DbError) -> Self {
+        match error {
+            error if error.is_not_found() => Self::NotFound("page"),
+            DbError::Connect(reason) => Self::Unavailable("database", reason),
+            DbError::Query(_) | DbError::Migrate(_) | DbError::GivenUp => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<FilterError> for WebError {
+    fn from(error: FilterError) -> Self {
+        Self::Filter(error)
+    }
+}
+
+impl From<ParseIdError> for WebError {
+    fn from(_: ParseIdError) -> Self {
+        Self::NotFound("page")
+    }
+}
+
+/// Turns "no row" into the page of a missing thing; other errors pass.
+pub fn or_not_found(what: &'static str) -> impl FnOnce(DbError) -> WebError {
+    move |error| if error.is_not_found() { WebError::NotFound(what) } else { error.into() }
+}
+
+/// The body of an error under `/api`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// Word for programs; it never changes.
+    #[schema(example = "not_found")]
+    pub code: String,
+    /// Sentence for people.
+    pub message: String,
+    /// Names the request in the server's log.
+    pub request_id: String,
+}
+
+/// Dresses an error for whoever asked.
+pub(super) fn render(error: &WebError, request: &HttpRequest, request_id: &str) -> HttpResponse {
+    let mut response = HttpResponse::build(error.status_code());
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    if error.status_code() == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((RETRY_AFTER, "2"));
+    }
+    if request.path().starts_with("/api/") {
+        let body = ErrorBody { code: error.code().to_owned(), message: error.to_string(), request_id: request_id.to_owned() };
+        return response.json(body);
+    }
+    let is_for_people =
+        request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_none_or(|accept| !accept.starts_with("image/"));
+    match error_html(error, request_id, is_fragment(request)) {
+        Some(html) if is_for_people => response.content_type("text/html; charset=utf-8").body(html),
+        _ => response.content_type("text/plain; charset=utf-8").body(format!("{error}\n\n{}, request {request_id}\n", error.code())),
+    }
+}

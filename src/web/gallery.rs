@@ -1,0 +1,334 @@
+//! The gallery: the page with its first rows, the rows of any days, and the days of the whole timeline.
+
+use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use askama::Template;
+use chrono::{Datelike, Days, NaiveDate, NaiveTime};
+use serde::Serialize;
+
+use super::{
+    State, WebError,
+    folders::FolderHead,
+    page::{self, Layout, Pairs, Tab},
+    tiles::{Day, days},
+};
+use crate::{
+    db::{
+        folders::breadcrumbs,
+        gallery::{GalleryCard, list_cards, list_cards_of_days},
+        timeline::list_marks,
+    },
+    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType},
+};
+
+/// Images that a page brings along: enough for a tall screen.
+const PAGE_SIZE: i64 = 120;
+/// Most images in one answer with days.
+const LONGEST_ANSWER: i64 = 500;
+
+/// A filter in force, and the address without it.
+#[derive(Debug)]
+pub(super) struct Chip {
+    words: String,
+    without: String,
+}
+
+/// What the gallery shows, on its own page or below a folder's head.
+#[derive(Debug)]
+pub(super) struct GalleryView {
+    days: Vec<Day>,
+    /// The filter as a query, for the script.
+    query: String,
+    timeline_href: String,
+    /// The day to start at.
+    at: Option<NaiveDate>,
+    newer: Option<String>,
+    older: Option<String>,
+    chips: Vec<Chip>,
+    is_all: bool,
+    /// This page, for forms that lead back to it.
+    here: String,
+}
+
+/// A gallery page.
+#[derive(Template)]
+#[template(path = "gallery.html")]
+struct GalleryPage {
+    layout: Layout,
+    view: GalleryView,
+    folder: Option<FolderHead>,
+}
+
+/// Rows of days alone.
+#[derive(Template)]
+#[template(path = "days.html")]
+struct DaysFragment {
+    days: Vec<Day>,
+}
+
+/// Where a page starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Start {
+    from: Option<Cursor>,
+    direction: Direction,
+    at: Option<NaiveDate>,
+}
+
+impl Start {
+    fn from_pairs(pairs: &[(String, String)]) -> Result<Self, FilterError> {
+        if let Some(text) = page::value_of(pairs, "before") {
+            return Ok(Self { from: Some(text.parse()?), direction: Direction::Newer, at: None });
+        }
+        if let Some(text) = page::value_of(pairs, "after") {
+            return Ok(Self { from: Some(text.parse()?), ..Self::default() });
+        }
+        let Some(text) = page::value_of(pairs, "at") else { return Ok(Self::default()) };
+        let at = last_day_of(text).ok_or_else(|| FilterError {
+            key: "at".into(),
+            value: text.into(),
+            expected: "a day, month or year such as 2019-08-03, 2019-08 or 2019",
+        })?;
+        let next_day = at.checked_add_days(Days::new(1)).unwrap_or(at);
+        let from = Cursor { captured_at: next_day.and_time(NaiveTime::MIN), image: ImageId(0) };
+        Ok(Self { from: Some(from), direction: Direction::Older, at: Some(at) })
+    }
+}
+
+/// The last day of what `2019-08-03`, `2019-08` or `2019` means.
+fn last_day_of(text: &str) -> Option<NaiveDate> {
+    let mut parts = text.splitn(3, '-').map(|part| part.parse::<u32>().ok());
+    let year = i32::try_from(parts.next()??).ok().filter(|year| (1..=9999).contains(year))?;
+    match (parts.next(), parts.next()) {
+        (None, _) => NaiveDate::from_ymd_opt(year, 12, 31),
+        (Some(month), None) => {
+            let first = NaiveDate::from_ymd_opt(year, month?, 1)?;
+            first.checked_add_months(chrono::Months::new(1))?.pred_opt()
+        }
+        (Some(month), Some(day)) => NaiveDate::from_ymd_opt(year, month?, day?),
+    }
+}
+
+/// `GET /`.
+pub(super) async fn show(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    let filter = page::filter_of(&pairs)?;
+    let view = view(&state, &pairs, &filter, "/").await?;
+    let layout = Layout { title: title(&filter), tab: Tab::Photos, filter };
+    page::html(&GalleryPage { layout, view, folder: None })
+}
+
+/// The gallery below a folder's head: `filter` names the folder.
+pub(super) async fn show_in_folder(
+    state: &Data<State>,
+    pairs: &[(String, String)],
+    filter: Filter,
+    folder: FolderHead,
+) -> Result<HttpResponse, WebError> {
+    let mut view = view(state, pairs, &filter, &folder.href()).await?;
+    view.chips.clear();
+    view.is_all = false;
+    let layout = Layout { title: folder.name.clone(), tab: Tab::Folders, filter };
+    page::html(&GalleryPage { layout, view, folder: Some(folder) })
+}
+
+fn title(filter: &Filter) -> String {
+    match (filter.year, filter.month.and_then(month_name)) {
+        (Some(year), Some(month)) => format!("{month} {year}"),
+        (Some(year), None) => year.to_string(),
+        _ => "Photos".to_owned(),
+    }
+}
+
+/// `August`.
+pub(super) fn month_name(month: u32) -> Option<String> {
+    NaiveDate::from_ymd_opt(2000, month, 1).map(|day| day.format("%B").to_string())
+}
+
+async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, path: &str) -> Result<GalleryView, WebError> {
+    let start = Start::from_pairs(pairs)?;
+    let wanted = filter.clone();
+    let (cards, has_other_side, folder_name) = state
+        .db
+        .run(move |conn| {
+            let cards = list_cards(conn, &wanted, start.from, start.direction, PAGE_SIZE + 1)?;
+            let has_other_side = match (start.from, cards.first()) {
+                (Some(_), Some(first)) if start.direction == Direction::Older => {
+                    !list_cards(conn, &wanted, Some(first.cursor()), Direction::Newer, 1)?.is_empty()
+                }
+                (from, _) => from.is_some(),
+            };
+            let steps = wanted.folder.map(|folder| breadcrumbs(conn, folder)).transpose()?.flatten();
+            Ok::<_, crate::db::DbError>((cards, has_other_side, steps.and_then(|mut steps| steps.pop()).map(|step| step.name)))
+        })
+        .await?;
+    let page = PageOfCards::cut(cards, start.direction, has_other_side);
+    let turn = |key, cursor: Option<Cursor>| cursor.map(|cursor| page::address(path, filter, &[(key, cursor.to_string())]));
+    Ok(GalleryView {
+        query: page::query(filter, &[]),
+        timeline_href: page::address("/timeline.json", filter, &[]),
+        at: start.at,
+        newer: turn("before", page.newer),
+        older: turn("after", page.older),
+        chips: chips(filter, folder_name),
+        is_all: filter.is_all(),
+        here: page::address(path, filter, &[]),
+        days: days(&page.cards, filter),
+    })
+}
+
+/// The cards of a page, and the cursors of the pages on both sides where there are such.
+struct PageOfCards {
+    cards: Vec<GalleryCard>,
+    newer: Option<Cursor>,
+    older: Option<Cursor>,
+}
+
+impl PageOfCards {
+    /// Takes off the card too many that tells that there is more in this direction.
+    fn cut(mut cards: Vec<GalleryCard>, direction: Direction, has_other_side: bool) -> Self {
+        let has_more = cards.len() as i64 > PAGE_SIZE;
+        if has_more {
+            match direction {
+                Direction::Older => cards.truncate(PAGE_SIZE as usize),
+                Direction::Newer => drop(cards.remove(0)),
+            }
+        }
+        let (has_newer, has_older) = match direction {
+            Direction::Older => (has_other_side, has_more),
+            Direction::Newer => (has_more, has_other_side),
+        };
+        let newer = cards.first().filter(|_| has_newer).map(GalleryCard::cursor);
+        let older = cards.last().filter(|_| has_older).map(GalleryCard::cursor);
+        Self { cards, newer, older }
+    }
+}
+
+/// The filters in force as words, each with the address without it.
+fn chips(filter: &Filter, folder_name: Option<String>) -> Vec<Chip> {
+    let without = |change: fn(&mut Filter)| {
+        let mut other = filter.clone();
+        change(&mut other);
+        page::address("/", &other, &[])
+    };
+    let mut chips = Vec::new();
+    let mut add = |words: Option<String>, change: fn(&mut Filter)| {
+        chips.extend(words.map(|words| Chip { words, without: without(change) }));
+    };
+    add(filter.text.as_ref().map(|text| format!("“{text}”")), |filter| filter.text = None);
+    add(filter.year.map(|year| year.to_string()), |filter| {
+        filter.year = None;
+        filter.month = None;
+    });
+    add(filter.month.and_then(month_name), |filter| filter.month = None);
+    add(filter.camera.clone(), |filter| filter.camera = None);
+    add(filter.lens.clone(), |filter| filter.lens = None);
+    add(filter.rating.map(rating_words), |filter| filter.rating = None);
+    add(filter.media_type.map(|media_type| type_words(media_type).to_owned()), |filter| filter.media_type = None);
+    add(filter.folder.map(|_| format!("Folder {}", folder_name.unwrap_or_default())), |filter| filter.folder = None);
+    add(filter.has_gps.map(|has| gps_words(has).to_owned()), |filter| filter.has_gps = None);
+    chips
+}
+
+/// A rating filter in words.
+pub(super) fn rating_words(rating: i8) -> String {
+    match rating {
+        -1 => "Rejected".to_owned(),
+        0 => "Not rated".to_owned(),
+        5 => "5 stars".to_owned(),
+        1 => "1 star or more".to_owned(),
+        stars => format!("{stars} stars or more"),
+    }
+}
+
+/// A kind of file in words.
+pub(super) fn type_words(media_type: MediaType) -> &'static str {
+    match media_type {
+        MediaType::Raw => "With RAW",
+        MediaType::Jpeg => "With JPEG",
+        MediaType::Video => "Videos",
+    }
+}
+
+/// Whether there is a place, in words.
+pub(super) fn gps_words(has_gps: bool) -> &'static str {
+    if has_gps { "With a place" } else { "Without a place" }
+}
+
+/// `GET /days?newest=&oldest=&after=&limit=`: the rows of these days, as a fragment.
+pub(super) async fn show_days(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    let filter = page::filter_of(&pairs)?;
+    let newest = day_of(&pairs, "newest")?;
+    let oldest = day_of(&pairs, "oldest")?;
+    let after: Option<Cursor> = page::value_of(&pairs, "after").map(str::parse).transpose()?;
+    let limit = number_of(&pairs, "limit", LONGEST_ANSWER)?;
+    let wanted = filter.clone();
+    let cards = state.db.run(move |conn| list_cards_of_days(conn, &wanted, newest, oldest, after, limit)).await?;
+    page::html(&DaysFragment { days: days(&cards, &filter) })
+}
+
+fn day_of(pairs: &[(String, String)], key: &'static str) -> Result<NaiveDate, FilterError> {
+    let text = page::value_of(pairs, key).unwrap_or_default();
+    let expected = "a day such as 2019-08-03";
+    text.parse().map_err(|_| FilterError { key: key.into(), value: text.into(), expected })
+}
+
+fn number_of(pairs: &[(String, String)], key: &'static str, most: i64) -> Result<i64, FilterError> {
+    let Some(text) = page::value_of(pairs, key) else { return Ok(most) };
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| FilterError { key: key.into(), value: text.into(), expected: "a whole number from 1 to 500" })
+}
+
+/// The days of the timeline as the script reads them.
+#[derive(Debug, Serialize)]
+struct TimelineAnswer {
+    /// Newest first: days back from the one before (the first: from 1970-01-01), images, sum of ratios in thousandths.
+    days: Vec<(i64, i32, i64)>,
+}
+
+/// `GET /timeline.json`: every day with its images, small enough to be sent whole.
+pub(super) async fn show_timeline(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    let filter = page::filter_of(&pairs)?;
+    let days = state.timeline(&filter).await?;
+    let mut before = 0;
+    let days = days.iter().map(|day| {
+        let number = i64::from(day.day.num_days_from_ce()) - i64::from(NaiveDate::default().num_days_from_ce());
+        let back = before - number;
+        before = number;
+        (back, day.image_count, day.ratio_milli_sum)
+    });
+    let answer = TimelineAnswer { days: days.collect() };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(answer))
+}
+
+/// `GET /days/marks?day=&every=`: the cursors after every so many images of a long day, so that any piece of it can be asked for.
+pub(super) async fn show_marks(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    let filter = page::filter_of(&pairs)?;
+    let day = day_of(&pairs, "day")?;
+    let every = number_of(&pairs, "every", LONGEST_ANSWER)?;
+    let marks = state.db.run(move |conn| list_marks(conn, &filter, day, every)).await?;
+    let marks: Vec<String> = marks.iter().map(Cursor::to_string).collect();
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(marks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jump_starts_at_the_end_of_what_it_names() {
+        let day = |text| last_day_of(text).map(|day| day.to_string());
+        assert_eq!(day("2019-08-03").as_deref(), Some("2019-08-03"));
+        assert_eq!(day("2020-02").as_deref(), Some("2020-02-29"));
+        assert_eq!(day("2019-12").as_deref(), Some("2019-12-31"));
+        assert_eq!(day("2019").as_deref(), Some("2019-12-31"));
+        for bad in ["", "x", "2019-13", "2019-02-30", "2019-02-03-04", "-5", "99999"] {
+            assert_eq!(last_day_of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_chip_takes_away_only_itself_but_a_year_takes_its_month() {
+        let filter = Filter { year: Some(2019), month: Some(8), camera: Some("A & B".to_owned()), ..Filter::default() };
+        let chips: Vec<_> = chips(&filter, None).into_iter().map(|chip| (chip.words, chip.without)).collect();
+        let expected = [("2019", "/?camera=A%20%26%20B"), ("August", "/?year=2019&camera=A%20%26%20B"), ("A & B", "/?year=2019&month=8")];
+        assert_eq!(chips, expected.map(|(words, without)| (words.to_owned(), without.to_owned())));
+    }
+}

@@ -1,0 +1,323 @@
+//! One image: the viewer with its facts and files, over the gallery as a fragment or as a page of its own.
+
+use actix_web::{
+    HttpResponse,
+    http::header::LOCATION,
+    web::{Data, Path},
+};
+use askama::Template;
+
+use super::{
+    State, WebError,
+    error::or_not_found,
+    page::{self, Htmx, Layout, Pairs, Tab},
+    tiles,
+};
+use crate::{
+    db::{
+        DbError,
+        gallery::list_cards,
+        image::{ImageFile, ImagePage as Found, ImageRow, Neighbours, find_image, neighbours},
+    },
+    models::{Direction, FileFormat, FileKind, FileRole, Filter, ImageId},
+};
+
+/// A file as the panel lists it.
+#[derive(Debug)]
+struct FileLine {
+    id: i64,
+    name: String,
+    path: String,
+    role: &'static str,
+    /// Format, size in pixels and bytes, date.
+    words: String,
+    error: Option<String>,
+    is_missing: bool,
+}
+
+/// A fact with a second line.
+#[derive(Debug)]
+struct Fact {
+    icon: &'static str,
+    words: String,
+    more: String,
+}
+
+/// Everything the viewer shows.
+#[derive(Debug)]
+struct ImageView {
+    id: i64,
+    name: String,
+    /// Title of the window.
+    heading: String,
+    day: String,
+    time: String,
+    alt: String,
+    ratio: String,
+    colour: Option<String>,
+    placeholder: Option<String>,
+    width_px: i32,
+    thumbnail: Option<String>,
+    proxy: Option<String>,
+    /// An original that browsers can show.
+    original: Option<String>,
+    video: Option<(String, &'static str)>,
+    download: Option<String>,
+    lack: String,
+    newer: Option<String>,
+    older: Option<String>,
+    newest: String,
+    oldest: String,
+    close: String,
+    title: Option<String>,
+    description: Option<String>,
+    /// 0..=5.
+    stars: usize,
+    is_rejected: bool,
+    facts: Vec<Fact>,
+    /// Keyword, and the gallery of it.
+    keywords: Vec<(String, String)>,
+    files: Vec<FileLine>,
+    can_split: bool,
+    grouping: &'static str,
+    offline: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "image.html")]
+struct ImagePage {
+    layout: Layout,
+    view: ImageView,
+}
+
+#[derive(Template)]
+#[template(path = "image.html", block = "viewer")]
+struct ImageFragment {
+    view: ImageView,
+}
+
+/// `GET /images/{id}`.
+pub(super) async fn show(state: Data<State>, path: Path<String>, pairs: Pairs, htmx: Htmx) -> Result<HttpResponse, WebError> {
+    let id: ImageId = path.parse().map_err(|_| WebError::NotFound("image"))?;
+    let filter = page::filter_of(&pairs)?;
+    let wanted = filter.clone();
+    let (found, around) = state
+        .db
+        .run(move |conn| Ok::<_, DbError>((find_image(conn, id)?, neighbours(conn, id, &wanted)?)))
+        .await
+        .map_err(or_not_found("image"))?;
+    let view = view(&found, around, &filter);
+    if htmx.0 {
+        return page::html(&ImageFragment { view });
+    }
+    page::html(&ImagePage { layout: Layout { title: view.heading.clone(), tab: Tab::None, filter }, view })
+}
+
+/// `GET /images/newest` and `GET /images/oldest`: lead to the ends of the filtered timeline.
+pub(super) async fn newest(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    end(&state, &pairs, Direction::Older).await
+}
+
+/// See [`newest`].
+pub(super) async fn oldest(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    end(&state, &pairs, Direction::Newer).await
+}
+
+async fn end(state: &Data<State>, pairs: &[(String, String)], direction: Direction) -> Result<HttpResponse, WebError> {
+    let filter = page::filter_of(pairs)?;
+    let wanted = filter.clone();
+    let cards = state.db.run(move |conn| list_cards(conn, &wanted, None, direction, 1)).await?;
+    let card = cards.first().ok_or(WebError::NotFound("image"))?;
+    let address = page::address(&format!("/images/{}", card.id), &filter, &[]);
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, address)).finish())
+}
+
+fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
+    let Found { image, files } = found;
+    let key = image.picture_key.as_deref().filter(|_| image.picture_error.is_none());
+    let link = |id: Option<ImageId>| id.map(|id| page::address(&format!("/images/{id}"), filter, &[]));
+    let file_href = |file: &ImageFile| format!("/files/{}", file.id);
+    let is_here = |file: &&ImageFile| file.missing_since.is_none() && image.vault_offline_since.is_none();
+    let rating = image.rating.unwrap_or(0);
+    let day = tiles::long_day(image.captured_at.date());
+    let ratio_milli = image.ratio_milli.clamp(50, 20_000);
+    ImageView {
+        id: image.id.0,
+        name: image.base_name.clone(),
+        heading: format!("{}, {day}", image.title.as_deref().unwrap_or(&image.base_name)),
+        time: image.captured_at.format("%H:%M").to_string(),
+        alt: match &image.title {
+            Some(title) => format!("{title}. {}", tiles::alt(image.is_video, image.captured_at, &image.base_name)),
+            None => tiles::alt(image.is_video, image.captured_at, &image.base_name),
+        },
+        ratio: format!("{}.{:03}", ratio_milli / 1000, ratio_milli % 1000),
+        colour: page::mean_colour(image.placeholder.as_deref()),
+        placeholder: page::placeholder_text(image.placeholder.as_deref()),
+        width_px: image.width_px.unwrap_or(0),
+        thumbnail: key.map(|key| page::thumbnail_src(image.id, key)),
+        proxy: key.map(|key| page::picture_src(image.id, "proxy", key)),
+        original: files.iter().filter(is_here).find(|file| is_shown_by_browsers(file)).map(file_href),
+        video: files
+            .iter()
+            .filter(is_here)
+            .find(|file| image.is_video && file.format.kind() == FileKind::Video)
+            .map(|file| (file_href(file), file.format.media_type())),
+        download: files.iter().find(is_here).map(|file| format!("{}?download=1", file_href(file))),
+        lack: lack(image),
+        newer: link(around.newer),
+        older: link(around.older),
+        newest: page::address("/images/newest", filter, &[]),
+        oldest: page::address("/images/oldest", filter, &[]),
+        close: page::address("/", filter, &[("at", image.captured_at.date().to_string())]),
+        title: image.title.clone(),
+        description: image.description.clone(),
+        stars: usize::try_from(rating).unwrap_or(0),
+        is_rejected: rating < 0,
+        facts: facts(image),
+        keywords: keywords(image),
+        can_split: files.iter().filter(|file| file.format.kind() != FileKind::Sidecar).count() > 1,
+        files: files.iter().map(file_line).collect(),
+        grouping: if image.grouping_rule == "person" { "Grouped by hand" } else { "" },
+        offline: image.vault_offline_since.map(|_| image.vault_name.clone()),
+        day,
+    }
+}
+
+fn is_shown_by_browsers(file: &ImageFile) -> bool {
+    let is_main = !matches!(file.role, FileRole::Sidecar | FileRole::Unknown);
+    is_main && matches!(file.format, FileFormat::Jpeg | FileFormat::Png | FileFormat::Webp | FileFormat::Avif) && file.error.is_none()
+}
+
+fn lack(image: &ImageRow) -> String {
+    match (&image.picture_error, image.is_missing) {
+        (Some(error), _) => format!("No picture could be made: {error}"),
+        (None, true) => "Its files are no longer on their disk".to_owned(),
+        (None, false) => "None of its files holds a picture".to_owned(),
+    }
+}
+
+fn facts(image: &ImageRow) -> Vec<Fact> {
+    let time = image.captured_at.format("%H:%M:%S").to_string();
+    let offset = image.captured_offset_minutes.map_or_else(|| "local time, zone unknown".to_owned(), offset_words);
+    let mut facts = vec![Fact {
+        icon: "clock",
+        words: format!("{}, {time}", tiles::long_day(image.captured_at.date())),
+        more: format!("{offset} · {}", source_words(&image.captured_at_source)),
+    }];
+    if image.camera.is_some() || image.f_number.is_some() || image.iso.is_some() {
+        let camera = image.camera.clone().unwrap_or_else(|| "Unknown camera".to_owned());
+        facts.push(Fact { icon: "camera", words: camera, more: exposure_words(image) });
+    }
+    if let Some(lens) = &image.lens {
+        facts.push(Fact { icon: "lens", words: lens.clone(), more: String::new() });
+    }
+    if let (Some(latitude), Some(longitude)) = (image.latitude_deg, image.longitude_deg) {
+        let altitude = image.altitude_m.map(|metres| format!("{metres:.0} m above the sea")).unwrap_or_default();
+        facts.push(Fact { icon: "pin", words: place_words(latitude, longitude), more: altitude });
+    }
+    let folder =
+        if image.folder_path.is_empty() { image.vault_name.clone() } else { format!("{}/{}", image.vault_name, image.folder_path) };
+    facts.push(Fact { icon: "folder", words: image.base_name.clone(), more: folder });
+    facts
+}
+
+/// `UTC+2`, `UTC-3:30`.
+fn offset_words(minutes: i16) -> String {
+    let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
+    match minutes % 60 {
+        0 => format!("UTC{sign}{}", minutes / 60),
+        rest => format!("UTC{sign}{}:{rest:02}", minutes / 60),
+    }
+}
+
+fn source_words(source: &str) -> String {
+    match source {
+        "file-name" => "from the file's name".to_owned(),
+        "file-modified" => "from the file's date".to_owned(),
+        tag => format!("from {tag}"),
+    }
+}
+
+/// `1/250 s · f/2.8 · 35 mm · ISO 400`.
+fn exposure_words(image: &ImageRow) -> String {
+    let parts = [
+        image.exposure_s.filter(|seconds| *seconds > 0.0).map(shutter_words),
+        image.f_number.map(|number| format!("f/{}", short(number))),
+        image.focal_length_mm.map(|mm| format!("{} mm", short(mm))),
+        image.iso.map(|iso| format!("ISO {iso}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn shutter_words(seconds: f64) -> String {
+    if seconds >= 0.35 { format!("{} s", short(seconds)) } else { format!("1/{:.0} s", 1.0 / seconds) }
+}
+
+/// One decimal where it says something.
+fn short(number: f64) -> String {
+    let text = format!("{number:.1}");
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// `47.37690° N, 8.54170° E`.
+fn place_words(latitude_deg: f64, longitude_deg: f64) -> String {
+    let north = if latitude_deg < 0.0 { 'S' } else { 'N' };
+    let east = if longitude_deg < 0.0 { 'W' } else { 'E' };
+    format!("{:.5}° {north}, {:.5}° {east}", latitude_deg.abs(), longitude_deg.abs())
+}
+
+/// Flat keywords, and the hierarchical ones that add levels to them.
+fn keywords(image: &ImageRow) -> Vec<(String, String)> {
+    let levels = image.hierarchical_keywords.iter().filter(|path| path.contains('|')).map(|path| path.replace('|', " › "));
+    let deeper: Vec<String> = levels.collect();
+    let is_said = |word: &&String| !deeper.iter().any(|path| path.rsplit(" › ").next() == Some(word.as_str()));
+    let all = image.keywords.iter().filter(is_said).cloned().chain(deeper.iter().cloned());
+    let href = |words: &str| {
+        let last = words.rsplit(" › ").next().unwrap_or(words);
+        page::address("/", &Filter { text: Some(last.to_owned()), ..Filter::default() }, &[])
+    };
+    all.map(|words| (words.clone(), href(&words))).collect()
+}
+
+fn file_line(file: &ImageFile) -> FileLine {
+    let pixels = file.width_px.zip(file.height_px).map(|(width, height)| format!("{width} × {height}"));
+    let parts = [Some(file.format.name().to_uppercase()), pixels, Some(size_words(file.size_bytes))];
+    FileLine {
+        id: file.id.0,
+        name: file.name.clone(),
+        path: file.rel_path.clone(),
+        role: file.role.name(),
+        words: parts.into_iter().flatten().collect::<Vec<_>>().join(" · "),
+        error: file.error.clone(),
+        is_missing: file.missing_since.is_some(),
+    }
+}
+
+/// `812 B`, `24.3 MB`: in powers of ten, as disks and Finder count.
+fn size_words(bytes: i64) -> String {
+    let mut size = bytes as f64;
+    let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if size < 999.5 {
+            break;
+        }
+        size /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" || size >= 100.0 { format!("{size:.0} {unit}") } else { format!("{size:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_photographers_write_them() {
+        assert_eq!([0.004, 0.5, 2.0, 0.3, 30.0].map(shutter_words), ["1/250 s", "0.5 s", "2 s", "1/3 s", "30 s"]);
+        assert_eq!([2.8, 8.0, 1.79].map(short), ["2.8", "8", "1.8"]);
+        assert_eq!([120, -210, 0, 345].map(offset_words), ["UTC+2", "UTC-3:30", "UTC+0", "UTC+5:45"]);
+        assert_eq!([812, 24_300_000, 999_600, 123_456_789].map(size_words), ["812 B", "24.3 MB", "1.0 MB", "123 MB"]);
+        assert_eq!(place_words(-33.8568, 151.2153), "33.85680° S, 151.21530° E");
+    }
+}

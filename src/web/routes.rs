@@ -1,0 +1,107 @@
+//! The whole URL space in one list. HTML addresses may change any day; `/api/v1` may not.
+
+use actix_web::{
+    guard,
+    web::{self, ServiceConfig},
+};
+
+use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, metrics, status};
+
+/// One address, for the tests and for whoever wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// `get` (which answers HEAD too) or `post`.
+    pub method: &'static str,
+    /// The address, with `{names}`.
+    pub path: &'static str,
+    /// What it is for.
+    pub what: &'static str,
+}
+
+macro_rules! routes {
+    ($(#[doc = $what:literal] $method:ident $path:literal => $handler:path;)+) => {
+        /// Every address there is.
+        pub const ROUTES: &[Route] = &[$(Route { method: stringify!($method), path: $path, what: $what.trim_ascii() }),+];
+
+        /// Puts every address into the application.
+        pub(super) fn configure(config: &mut ServiceConfig) {
+            $(config.route($path, $method().to($handler));)+
+        }
+    };
+}
+
+routes! {
+    /// The gallery: filters, and `at=`, `before=` or `after=` for the place.
+    get "/" => gallery::show;
+    /// The rows of some days, for the gallery.
+    get "/days" => gallery::show_days;
+    /// Where the pieces of a long day begin, for the gallery.
+    get "/days/marks" => gallery::show_marks;
+    /// Every day with its images, for the gallery.
+    get "/timeline.json" => gallery::show_timeline;
+    /// What a filter can be, with counts.
+    get "/filters" => filters::show;
+    /// The newest image of a filter.
+    get "/images/newest" => image::newest;
+    /// The oldest image of a filter.
+    get "/images/oldest" => image::oldest;
+    /// One image with its facts and files.
+    get "/images/{id}" => image::show;
+    /// The roots of all vaults.
+    get "/folders" => folders::index;
+    /// One folder: what is in it, and the gallery of what lies below.
+    get "/folders/{id}" => folders::show;
+    /// Style, scripts and icons.
+    get "/static/{version}/{name}" => assets::asset;
+    /// What goes on behind the pages: a strip that renews itself.
+    get "/status" => status::show;
+    /// Starts a scan of everything known.
+    post "/scans" => status::start_scan;
+    /// Makes an image of its own from chosen files.
+    post "/images/{id}/split" => grouping::split;
+    /// Makes one image of several.
+    post "/images/merge" => grouping::merge;
+    /// A picture of an image, `thumbnail` or `proxy`; with `?key=` it may be kept for ever.
+    get "/pictures/{image}/{size}" => files::picture;
+    /// An original, with ranges; `?download=1` to save it.
+    get "/files/{id}" => files::file;
+    /// Images that pass a filter, newest first, page by page.
+    get "/api/v1/images" => api::list_images;
+    /// One image with its files.
+    get "/api/v1/images/{id}" => api::get_image;
+    /// The picture of an image, `?size=thumbnail` or `proxy`.
+    get "/api/v1/images/{id}/thumbnail" => api::thumbnail;
+    /// The bytes of a file, with ranges.
+    get "/api/v1/files/{id}" => api::file;
+    /// How many images each day holds.
+    get "/api/v1/timeline" => api::get_timeline;
+    /// Which values a filter could take next.
+    get "/api/v1/facets" => api::get_facets;
+    /// The folders below one, or the vaults' roots.
+    get "/api/v1/folders" => api::list_all_folders;
+    /// The last scans.
+    get "/api/v1/scans" => api::list_all_scans;
+    /// Starts a scan of everything known.
+    post "/api/v1/scans" => api::start_scan;
+    /// The vaults, and which are offline.
+    get "/api/v1/vaults" => api::list_all_vaults;
+    /// The description of the API.
+    get "/api/v1/openapi.json" => api::openapi_json;
+    /// Whether the server can do its work.
+    get "/healthz" => api::healthz;
+    /// Numbers of this server for Prometheus.
+    get "/metrics" => metrics::metrics;
+}
+
+fn get() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn post() -> actix_web::Route {
+    web::post()
+}
+
+/// Any other address.
+pub(super) async fn not_found() -> Result<actix_web::HttpResponse, WebError> {
+    Err(WebError::NotFound("page"))
+}

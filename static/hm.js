@@ -1,0 +1,170 @@
+// What starts on every page: the theme's button, dialogs, and, where the page has them, the timeline, the viewer, the selection and the filters.
+
+import { listen, firstTileOnScreen } from "./keys.js";
+import { dress } from "./pictures.js";
+import { Scrubber } from "./scrubber.js";
+import { Selection } from "./select.js";
+import { Timeline } from "./timeline.js";
+import { Viewer } from "./viewer.js";
+
+const live = document.getElementById("live");
+let speaking = 0;
+
+// Speaks to screen readers, politely.
+function announce(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => {
+    live.textContent = text;
+  }, 60);
+}
+
+function wireTheme() {
+  for (const button of document.querySelectorAll('[data-act="theme"]')) {
+    button.addEventListener("click", () => {
+      const root = document.documentElement;
+      const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+      root.dataset.theme = isDark ? "light" : "dark";
+      localStorage.setItem("hm.theme", root.dataset.theme);
+      announce(isDark ? "Light colours" : "Dark colours");
+    });
+  }
+}
+
+function wireDialogs(help) {
+  for (const button of document.querySelectorAll('[data-act="help"]')) button.addEventListener("click", () => help.showModal());
+  for (const dialog of document.querySelectorAll("dialog.card")) {
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog || event.target.closest('[data-act="shut"]')) dialog.close();
+    });
+  }
+}
+
+// The filters are a page of their own; here they open in place.
+function wireFilters() {
+  const details = document.querySelector("details.filters");
+  if (!details) return;
+  const panel = details.querySelector(".panel");
+  details.addEventListener("toggle", async () => {
+    if (!details.open || panel.dataset.filled) return;
+    panel.dataset.filled = "yes";
+    try {
+      const response = await fetch(details.dataset.href, { headers: { "HX-Request": "true" } });
+      if (!response.ok) throw new Error(String(response.status));
+      panel.innerHTML = await response.text();
+      panel.querySelector("select, input")?.focus();
+    } catch {
+      delete panel.dataset.filled;
+      location.assign(details.dataset.href);
+    }
+  });
+  addEventListener("click", (event) => {
+    if (details.open && !details.contains(event.target)) details.open = false;
+  });
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    details.open = false;
+    details.querySelector("summary").focus();
+    event.stopPropagation();
+  });
+}
+
+// Empty fields only lengthen the address.
+function wireForms() {
+  addEventListener("submit", (event) => {
+    const form = event.target.closest('form[method="get"]');
+    if (!form) return;
+    for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
+    setTimeout(() => {
+      for (const field of form.elements) field.disabled = false;
+    }, 0);
+  });
+}
+
+function wireGoTo(timeline) {
+  const dialog = document.getElementById("go-to");
+  if (!dialog) return undefined;
+  const field = dialog.querySelector("input");
+  field.min = timeline.days[timeline.days.length - 1]?.day ?? "";
+  field.max = timeline.days[0]?.day ?? "";
+  dialog.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    dialog.close();
+    if (!field.value) return;
+    timeline.goToDay(timeline.indexOf(field.value));
+    firstTileOnScreen(timeline)?.querySelector("a").focus({ preventScroll: true });
+  });
+  const open = () => {
+    field.value = timeline.days[timeline.topDay]?.day ?? "";
+    dialog.showModal();
+    field.focus();
+  };
+  for (const button of document.querySelectorAll('[data-act="go-to"]')) button.addEventListener("click", open);
+  return open;
+}
+
+// Remembers the place in the address and in this entry of the history.
+function rememberPlace(timeline) {
+  if (document.querySelector("dialog.over[open]")) return;
+  const url = new URL(location.href);
+  if (url.pathname.startsWith("/images/")) return;
+  for (const key of ["at", "before", "after"]) url.searchParams.delete(key);
+  const place = timeline.whereabouts();
+  if (place && timeline.place > innerHeight / 3) url.searchParams.set("at", place.day);
+  history.replaceState({ ...history.state, place: timeline.place > 0 ? place : null }, "", url);
+}
+
+async function startTimeline(root) {
+  const response = await fetch(root.dataset.timeline);
+  if (!response.ok) return undefined;
+  const days = Timeline.daysFrom(await response.json());
+  if (!days.length) return undefined;
+  const timeline = new Timeline(root, days, root.dataset.query);
+  const asked = new URLSearchParams(location.search).get("at");
+  const at = root.dataset.at || asked;
+  const place = history.state?.place ?? (at ? { day: at.length === 7 ? `${at}-31` : at.length === 4 ? `${at}-12-31` : at } : null);
+  timeline.start(place);
+  timeline.addEventListener("rest", () => rememberPlace(timeline));
+  return timeline;
+}
+
+async function startGallery(parts) {
+  const root = document.getElementById("timeline");
+  if (!root) return;
+  dress(root);
+  const timeline = await startTimeline(root);
+  const dialog = document.getElementById("viewer");
+  dialog.dataset.title = document.title;
+  parts.viewer = new Viewer({ dialog, announce, timeline });
+  const form = document.getElementById("selection");
+  if (form) parts.selection = new Selection(form, root, announce);
+  root.addEventListener("click", (event) => {
+    const link = event.target.closest(".tile > a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    parts.viewer.open(link.closest(".tile"));
+  });
+  if (!timeline) return;
+  parts.timeline = timeline;
+  timeline.addEventListener("mounted", () => parts.selection?.mark(root));
+  new Scrubber(timeline);
+  parts.goTo = wireGoTo(timeline);
+  root.dataset.ready = "yes";
+}
+
+// The strip at rest looks again when one comes back to the page.
+function wireStatus() {
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) document.body.dispatchEvent(new Event("hm-look"));
+  });
+}
+
+const parts = { help: document.getElementById("help") };
+wireTheme();
+wireDialogs(parts.help);
+wireFilters();
+wireForms();
+wireStatus();
+listen(parts);
+const page = document.querySelector("main > .viewer");
+if (page) parts.viewer = new Viewer({ page, announce });
+startGallery(parts);

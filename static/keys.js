@@ -1,0 +1,115 @@
+// Every key of the gallery and the viewer in one table's worth of code, and walking the grid by arrows.
+
+import { stepMonth } from "./scrubber.js";
+
+const isTyping = (target) => target.closest?.("input:not([type=checkbox]), select, textarea, [contenteditable]");
+
+// The tile in a direction from another, by where they stand on the screen.
+function neighbour(tile, key) {
+  const tiles = [...document.querySelectorAll(".tile")];
+  const at = tiles.indexOf(tile);
+  if (key === "ArrowRight") return tiles[at + 1];
+  if (key === "ArrowLeft") return tiles[at - 1];
+  const from = tile.getBoundingClientRect();
+  const middle = (from.left + from.right) / 2;
+  const isBelow = key === "ArrowDown";
+  let best = null;
+  for (const other of tiles) {
+    const rect = other.getBoundingClientRect();
+    const gap = isBelow ? rect.top - from.bottom : from.top - rect.bottom;
+    if (gap < -1) continue;
+    const aside = Math.max(0, rect.left - middle, middle - rect.right);
+    if (!best || gap < best.gap - 2 || (Math.abs(gap - best.gap) <= 2 && aside < best.aside)) best = { other, gap, aside };
+  }
+  return best?.other;
+}
+
+// Moves the focus to a tile, and the page only as far as it must.
+function focusTile(tile, timeline) {
+  tile.querySelector("a").focus({ preventScroll: true });
+  const { top, bottom } = tile.getBoundingClientRect();
+  const ceiling = timeline.bar + timeline.head + 4;
+  if (top < ceiling) scrollBy({ top: top - ceiling, behavior: "instant" });
+  else if (bottom > innerHeight - 12) scrollBy({ top: bottom - innerHeight + 12, behavior: "instant" });
+}
+
+export function firstTileOnScreen(timeline) {
+  const ceiling = timeline.bar + timeline.head - 2;
+  return [...document.querySelectorAll(".tile")].find((tile) => tile.getBoundingClientRect().top >= ceiling);
+}
+
+// Listens to the whole page. `parts` are the things there are: timeline, viewer, selection, help, goTo.
+export function listen(parts) {
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (isTyping(event.target)) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (document.querySelector("dialog.card[open]")) return;
+    const isDone = event.key === "?" ? help(parts) : parts.viewer?.isOpen ? inViewer(event, parts) : inGallery(event, parts);
+    if (isDone) event.preventDefault();
+  });
+}
+
+function help({ help: dialog }) {
+  dialog?.showModal();
+  return Boolean(dialog);
+}
+
+function inViewer(event, { viewer }) {
+  if (event.target.closest("video") && event.key !== "Escape") return false;
+  const acts = {
+    ArrowRight: () => viewer.turn(1),
+    ArrowLeft: () => viewer.turn(-1),
+    PageDown: () => viewer.turn(1),
+    PageUp: () => viewer.turn(-1),
+    Home: () => viewer.end(-1),
+    End: () => viewer.end(1),
+    Escape: () => viewer.close(),
+    i: () => viewer.toggleFacts(),
+    f: () => viewer.toggleFullscreen(),
+    z: () => viewer.zoom.toggle(),
+    "+": () => viewer.zoom.step(1.4),
+    "=": () => viewer.zoom.step(1.4),
+    "-": () => viewer.zoom.step(1 / 1.4),
+    0: () => viewer.zoom.reset(),
+  };
+  const act = acts[event.key];
+  act?.();
+  return Boolean(act);
+}
+
+function inGallery(event, { timeline, selection, goTo }) {
+  if (event.key === "/") {
+    document.querySelector(".search input")?.focus();
+    return true;
+  }
+  if (!timeline) return false;
+  const tile = event.target.closest?.(".tile");
+  if (event.key.startsWith("Arrow")) return walk(event, tile, timeline);
+  const letter = event.key.toLowerCase();
+  const direction = event.shiftKey ? -1 : 1;
+  if (letter === "d") timeline.goToDay(Math.min(timeline.days.length - 1, Math.max(0, timeline.topDay + direction)));
+  else if (letter === "m") stepMonth(timeline, direction);
+  else if (letter === "y") stepMonth(timeline, direction, 4);
+  else if (letter === "g") goTo?.();
+  else if (letter === "x" && tile) selection?.toggle(tile, event.shiftKey);
+  else if (event.key === "Escape" && selection?.isActive) selection.clear();
+  else if (event.key === "Home") timeline.goToDay(0);
+  else if (event.key === "End") timeline.goTo(timeline.range);
+  else return false;
+  return true;
+}
+
+function walk(event, tile, timeline) {
+  if (!tile) {
+    if (event.target !== document.body) return false;
+    const first = firstTileOnScreen(timeline);
+    if (first) focusTile(first, timeline);
+    return Boolean(first);
+  }
+  const next = neighbour(tile, event.key);
+  if (next) focusTile(next, timeline);
+  return true;
+}

@@ -1,0 +1,158 @@
+//! The layers of `src/lib.rs`, held: every `use crate::` of every module, and each foreign crate in its one place.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What each module may import; the table of `src/lib.rs`. `roles` may import everything.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("main", &["cli", "telemetry", "config", "roles"]),
+    ("web", &["models", "db", "queue", "config"]),
+    ("pipeline", &["models", "media", "db", "queue", "config"]),
+    ("scan", &["models", "media", "db", "config"]),
+    ("db", &["models", "config"]),
+    ("queue", &["models", "config"]),
+    ("services", &["config"]),
+    ("media", &["models"]),
+    ("config", &["models"]),
+    ("cli", &["models", "config"]),
+    ("models", &[]),
+    ("telemetry", &["config"]),
+    ("lib", &[]),
+];
+
+/// Crates that one module alone may speak.
+const HOMES: &[(&str, &[&str])] = &[
+    ("diesel", &["db"]),
+    ("diesel_migrations", &["db"]),
+    ("diesel_ltree", &["db"]),
+    ("redis", &["queue"]),
+    ("deadpool_redis", &["queue"]),
+    ("actix_web", &["web"]),
+    ("actix_files", &["web"]),
+    ("askama", &["web"]),
+    ("askama_web", &["web"]),
+    ("rexiv2", &["media"]),
+    ("clap", &["cli", "main"]),
+];
+
+/// One Rust file: the module below the crate's root that it belongs to, and its text.
+struct Source {
+    path: PathBuf,
+    module: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let relative = path.strip_prefix(&root).unwrap().with_extension("");
+                let module = relative.iter().next().unwrap().to_string_lossy().into_owned();
+                found.push(Source { text: fs::read_to_string(&path).unwrap(), path, module });
+            }
+        }
+    }
+    assert!(found.len() > 20, "only {} sources found", found.len());
+    found
+}
+
+/// The text without line comments, so that prose may name what code may not.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code)).collect::<Vec<_>>().join("\n")
+}
+
+/// The first names behind every `crate::` or `hm::` of the text, braces included: `crate::{db::Db, models}` gives db and models.
+fn imports(code: &str, root: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices(root) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|letter| letter.is_alphanumeric() || letter == '_' || letter == ':') {
+            continue;
+        }
+        let rest = &code[at + root.len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => names.extend(heads_of_group(group)),
+            None => names.push(first_name(rest)),
+        }
+    }
+    names
+}
+
+/// The first name of each member of a `use` group whose opening brace is already read.
+fn heads_of_group(group: &str) -> Vec<String> {
+    let mut heads = Vec::new();
+    let (mut depth, mut expecting) = (0, true);
+    for (at, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expecting = true,
+            _ if expecting && (letter.is_alphanumeric() || letter == '_') => {
+                heads.push(first_name(&group[at..]));
+                expecting = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn first_name(text: &str) -> String {
+    text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+}
+
+/// Whether the name stands for a module of ours in this file: declared, or brought in by a `use` of our own crate.
+fn is_own_module(code: &str, name: &str) -> bool {
+    let ours = |statement: &&str| ["use crate::", "use super::", "use self::", "mod "].iter().any(|start| statement.starts_with(start));
+    let words = |statement: &str| statement.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == name);
+    code.split(';').map(str::trim).filter(ours).any(words)
+}
+
+#[test]
+fn modules_import_only_what_lies_below_them() {
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| source.module != "roles") {
+        let may = allowed.get(source.module.as_str()).unwrap_or_else(|| panic!("lib.rs has no row for `{}`", source.module));
+        let text = code(&source.text);
+        let used = imports(&text, "crate::").into_iter().chain(imports(&text, "hm::"));
+        for name in used.filter(|name| *name != source.module && !may.contains(&name.as_str())) {
+            broken.push(format!("{} imports `{name}`", source.path.display()));
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn foreign_crates_stay_in_their_module() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        let text = code(&source.text);
+        for (name, homes) in HOMES {
+            let used = imports(&text, &format!("{name}::")).len();
+            if used > 0 && !is_own_module(&text, name) && !homes.contains(&source.module.as_str()) {
+                broken.push(format!("{} speaks `{name}`", source.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn imports_are_read_out_of_groups_and_paths() {
+    let text = code("use crate::{\n    db::{Db, images},\n    models::ImageId, // crate::web\n};\nlet x = crate::scan::run();");
+    assert_eq!(imports(&text, "crate::"), ["db", "models", "scan"]);
+    assert_eq!(imports("use other_crate::web;", "crate::"), [""; 0]);
+    assert!(is_own_module("use std::fs;\nuse crate::media::{self, redis};\nfn f() {}", "redis"));
+    assert!(!is_own_module("use crate::media::redistribute;\nuse redis::Client;", "redis"));
+}

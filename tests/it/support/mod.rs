@@ -1,0 +1,53 @@
+//! What several areas' tests need: the real `hm` in a clean environment, a database of one's own, files to scan.
+#![expect(dead_code, reason = "an area uses what it needs")]
+
+pub(crate) mod database;
+pub(crate) mod http;
+pub(crate) mod library;
+pub(crate) mod media;
+
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+pub(crate) use database::TestDatabase;
+
+/// The built program, with none of the caller's `HM_` settings, and quiet unless something is wrong.
+pub(crate) fn hm_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hm"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HM_")) {
+        command.env_remove(name);
+    }
+    command.env("HM_LOG_LEVEL", "warn").current_dir(std::env::temp_dir());
+    command
+}
+
+/// A folder that is gone when the value is dropped. Others may enter it: as root, the private services run as another user.
+pub(crate) fn temp_dir() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .prefix("hm-it-")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .expect("the temporary directory is writable")
+}
+
+/// The Redis that tests share; every test uses a name space of its own in it.
+pub(crate) fn redis_url() -> String {
+    std::env::var("HM_TEST_REDIS_URL").expect("HM_TEST_REDIS_URL names no Redis; `make test` starts one and sets it")
+}
+
+/// Waits until `done` says so.
+///
+/// # Panics
+/// With `what`, after `patience`.
+pub(crate) fn wait_until(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < patience, "waited {patience:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
