@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Builds hm, measures it beside the programs people know, prints a table and writes tests/bench/RESULTS.md.
+#
+#   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [start] [memory]      default: all of them
+#
+# Everything it makes lies in a temporary folder (below TMPDIR, a few GiB) and is removed. Programs that are not installed
+# (exiftool, vipsthumbnail, libfuse3) leave their rows out, and the table says so.
+#
+#   HM_BENCH_RUNS=3         runs of each thing; the median counts
+#   HM_BENCH_FILES=1000000  files of the row about memory
+#   HM_BENCH_PROGRAM=…      an hm that is built already
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export PYTHONDONTWRITEBYTECODE=1
+if [ -z "${HM_BENCH_PROGRAM:-}" ]; then
+    cargo build --release --locked
+    target=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+    export HM_BENCH_PROGRAM="$target/release/hm"
+fi
+exec python3 tests/bench/bench.py "$@"
