@@ -1,6 +1,7 @@
 """Measures hm beside its peers: `bench.py [GROUP…]`. tests/bench/run.sh builds hm and calls this."""
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -28,6 +29,8 @@ def main():
     unknown = [name for name in names if name not in GROUPS]
     if unknown:
         sys.exit(f"unknown group `{unknown[0]}`; there are {' '.join(GROUPS)}")
+    # An end asked for takes the servers along, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = []
     with tempfile.TemporaryDirectory(prefix="hm-bench.") as work:
         # As root, PostgreSQL runs as another user, who must find the way to its data.

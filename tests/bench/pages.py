@@ -3,6 +3,7 @@
 import http.client
 import json
 import math
+import os
 import random
 import time
 from datetime import date, timedelta
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 from measure import RUNS, Home, median, memory_mib
 from report import Group, Row, at_most
 
-SIZES = (10_000, 100_000, 1_000_000)
+SIZES = [int(size) for size in os.environ.get("HM_BENCH_IMAGES", "10000,100000,1000000").split(",")]
 SAMPLES = 200
 BATCH = 50_000
 # Of the answers that the page's script asks for at once; static/timeline.js has the same.

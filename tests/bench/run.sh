@@ -8,6 +8,7 @@
 #
 #   HM_BENCH_RUNS=3         runs of each thing; the median counts
 #   HM_BENCH_FILES=1000000  files of the row about memory
+#   HM_BENCH_IMAGES=10000,100000,1000000  libraries of the rows about pages
 #   HM_BENCH_PROGRAM=…      an hm that is built already
 set -euo pipefail
 cd "$(dirname "$0")/../.."

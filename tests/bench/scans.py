@@ -5,12 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import agreement as agreements
-from data import linked_tree, sample_library, tiny_tree
+from data import SHARED, linked_tree, sample_library, tiny_tree
 from measure import RUNS, Home, median, middle, run, warm
 from report import Group, Row, at_least, at_most
 
@@ -118,17 +119,22 @@ def agreement(folder):
     if not EXIFTOOL:
         group.remarks.append("exiftool is not installed: left out")
         return group
-    library, tables = folder / "library", folder / "tables"
-    words = sample_library(library, 1000)
-    home = Home(folder / "home")
-    run(home.hm("scan", "--dry-run", "--export", tables, "--format", "jsonl", library), codes=SCANNED)
-    theirs = json.loads(run([EXIFTOOL, "-json", "-n", "-G1", "-r", library], codes=(0, 1)).out)
-    agreed, known, differences = agreements.compare(tables / "images.jsonl", tables / "files.jsonl", theirs)
-    for name in (name for name in agreements.FIELDS if known[name]):
-        group.rows.append(Row(name, f"{100 * agreed[name] / known[name]:.2f} %", f"exiftool knows {known[name]}"))
-    group.rows.append(Row("all fields", f"{100 * agreed.total() / known.total():.2f} %", f"exiftool knows {known.total()}"))
-    group.remarks.append(f"library: {words}; share of the images where hm says what exiftool says")
-    group.remarks += [f"differs: {difference}" for difference in differences[:5]]
+    library = folder / "library"
+    libraries = {sample_library(library, 1000): library}
+    if (SHARED / "corpus/library").is_dir():
+        libraries["real files of many cameras"] = SHARED / "corpus/library"
+    for number, (words, library) in enumerate(libraries.items()):
+        tables = folder / f"tables{number}"
+        home = Home(folder / "home")
+        run(home.hm("scan", "--dry-run", "--export", tables, "--format", "jsonl", library), codes=SCANNED)
+        theirs = json.loads(run([EXIFTOOL, "-json", "-n", "-G1", "-r", library], codes=(0, 1)).out)
+        agreed, known, differences = agreements.compare(tables / "images.jsonl", tables / "files.jsonl", theirs)
+        for name in (name for name in agreements.FIELDS if known[name]):
+            group.rows.append(Row(f"{words}: {name}", f"{100 * agreed[name] / known[name]:.2f} %", f"exiftool knows {known[name]}"))
+        group.rows.append(Row(f"{words}: all fields", f"{100 * agreed.total() / known.total():.2f} %", f"exiftool knows {known.total()}"))
+        for difference in differences[:100]:
+            print(f"  differs: {difference}", file=sys.stderr)
+    group.remarks.append("share of the images where hm says what exiftool says; stderr tells the first hundred that differ")
     group.commands += ["hm scan --dry-run --export DIR --format jsonl LIBRARY", "exiftool -json -n -G1 -r LIBRARY"]
     return group
 
