@@ -202,7 +202,7 @@ def memory(folder):
     """A very large library."""
     group = Group("memory")
     library = folder / "library"
-    tiny_tree(folder / "source", folders=40)
+    tiny_tree(folder / "source")
     linked_tree(folder / "source", library, MEMORY_FILES)
     with home_with_services(folder) as home:
         done, summary = scan_once(home, library, watch=True)
@@ -214,6 +214,6 @@ def memory(folder):
         Row("the new scan", f"{summary['files_read'] / done.wall_s:,.0f} files/s"),
         Row("the unchanged scan", f"{summary['files_seen'] / again.wall_s:,.0f} files/s"),
     ]
-    group.remarks.append("4,000 different JPEGs of 400 bytes, hard-linked into 2,000 folders; one run")
+    group.remarks.append("50,000 different JPEGs of 400 bytes, hard-linked into 2,000 folders; one run")
     group.commands.append("hm scan --json LIBRARY")
     return group
