@@ -2,7 +2,7 @@
 //!
 //! Rows travel as one JSON parameter: one round trip a batch, whatever its size, and every value bound.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
 use diesel::{
@@ -169,47 +169,77 @@ pub fn list_known_folders(conn: &mut PgConnection, vault: VaultId) -> QueryResul
     Ok(known.collect())
 }
 
-/// The id of a folder, made with its parents where they are new; `known` is the caller's memory and grows.
+/// Makes those of `paths` that `known`, the caller's memory, lacks, their parents first; afterwards `known` has them all.
+///
+/// One statement for each level of the tree: a statement for each folder would wait for the disk as often.
 ///
 /// # Errors
 /// Only the database's own.
-pub fn ensure_folder(
+pub fn ensure_folders<'a>(
     conn: &mut PgConnection,
     vault: VaultId,
-    path: &RelPath,
+    paths: impl Iterator<Item = &'a RelPath>,
     known: &mut HashMap<RelPath, FolderId>,
-) -> QueryResult<FolderId> {
-    if let Some(id) = known.get(path) {
-        return Ok(*id);
+) -> QueryResult<()> {
+    let mut lacking: BTreeSet<(usize, RelPath)> = BTreeSet::new();
+    for path in paths {
+        let mut next = Some(path.clone());
+        while let Some(path) = next.take().filter(|path| !known.contains_key(path)) {
+            next = path.parent();
+            if !lacking.insert((depth(&path), path)) {
+                break;
+            }
+        }
     }
-    let parent = match path.parent() {
-        Some(parent) => Some(ensure_folder(conn, vault, &parent, known)?),
-        None => None,
-    };
-    let name = RelPath::from_bytes(path.file_name().as_encoded_bytes()).map_or_else(|_| String::new(), |name| name.to_nfc());
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = BigInt)]
-        id: FolderId,
+    let lacking: Vec<(usize, RelPath)> = lacking.into_iter().collect();
+    for level in lacking.chunk_by(|one, other| one.0 == other.0) {
+        let row = |(_, path): &(usize, RelPath)| {
+            let name = RelPath::from_bytes(path.file_name().as_encoded_bytes()).map_or_else(|_| String::new(), |name| name.to_nfc());
+            let parent = path.parent().map(|parent| known[&parent]);
+            ((parent, path.as_bytes().to_vec()), (clean(&path.to_nfc()), clean(&name)))
+        };
+        type Columns = ((Vec<Option<FolderId>>, Vec<Vec<u8>>), (Vec<String>, Vec<String>));
+        let ((parents, exact), (shown, names)): Columns = level.iter().map(row).unzip();
+        let rows: Vec<FolderRow> = diesel::sql_query(include_str!("ensure_folders.sql"))
+            .bind::<BigInt, _>(vault)
+            .bind::<Array<Nullable<BigInt>>, _>(parents)
+            .bind::<Array<Binary>, _>(exact)
+            .bind::<Array<Text>, _>(shown)
+            .bind::<Array<Text>, _>(names)
+            .load(conn)?;
+        known.extend(rows.into_iter().filter_map(|row| Some((RelPath::from_bytes(&row.rel_path_bytes).ok()?, row.id))));
     }
-    let row: Id = diesel::sql_query(include_str!("ensure_folder.sql"))
-        .bind::<BigInt, _>(vault)
-        .bind::<Nullable<BigInt>, _>(parent)
-        .bind::<Binary, _>(path.as_bytes())
-        .bind::<Text, _>(clean(&path.to_nfc()))
-        .bind::<Text, _>(clean(&name))
-        .get_result(conn)?;
-    known.insert(path.clone(), row.id);
-    Ok(row.id)
+    Ok(())
 }
 
-/// Records that everything a folder's listing said has been written.
+#[derive(QueryableByName)]
+struct FolderRow {
+    #[diesel(sql_type = BigInt)]
+    id: FolderId,
+    #[diesel(sql_type = Binary)]
+    rel_path_bytes: Vec<u8>,
+}
+
+/// Folders above a path; 0 for the root.
+fn depth(path: &RelPath) -> usize {
+    if path.is_root() { 0 } else { 1 + path.as_bytes().iter().filter(|byte| **byte == b'/').count() }
+}
+
+/// Records of each folder that everything its listing said has been written, or that it has to be looked at again.
 ///
 /// # Errors
 /// Only the database's own.
-pub fn record_digest(conn: &mut PgConnection, folder: FolderId, digest: Option<[u8; 16]>) -> QueryResult<()> {
-    let digest = digest.map(|digest| digest.to_vec());
-    diesel::update(folders::table.filter(folders::id.eq(folder))).set(folders::listing_digest.eq(digest)).execute(conn).map(|_| ())
+pub fn record_digests(conn: &mut PgConnection, digests: &[(FolderId, Option<[u8; 16]>)]) -> QueryResult<()> {
+    let (folders, digests): (Vec<FolderId>, Vec<Option<&[u8]>>) =
+        digests.iter().map(|(folder, digest)| (*folder, digest.as_ref().map(<[u8; 16]>::as_slice))).unzip();
+    diesel::sql_query(
+        "UPDATE folders SET listing_digest = d.digest FROM unnest($1::bigint[], $2::bytea[]) AS d (id, digest) \
+         WHERE folders.id = d.id AND folders.listing_digest IS DISTINCT FROM d.digest",
+    )
+    .bind::<Array<BigInt>, _>(folders)
+    .bind::<Array<Nullable<Binary>>, _>(digests)
+    .execute(conn)
+    .map(|_| ())
 }
 
 /// Which table ids are taken from.

@@ -149,11 +149,9 @@ impl<'a> Ingest<'a> {
             ingest::upsert_files(conn, vault, files)?;
             ingest::record_missing(conn, gone)?;
             ingest::settle_images(conn, &left)?;
-            for scan in batch {
-                // A folder that was not seen whole is looked at again next time.
-                ingest::record_digest(conn, folder_ids[&scan.folder], scan.complete.then_some(scan.digest))?;
-            }
-            Ok(())
+            // A folder that was not seen whole is looked at again next time.
+            let digest = |scan: &FolderScan| (folder_ids[&scan.folder], scan.complete.then_some(scan.digest));
+            ingest::record_digests(conn, &batch.iter().map(digest).collect::<Vec<_>>())
         })
     }
 
@@ -321,15 +319,9 @@ impl<'a> Ingest<'a> {
     }
 
     fn ensure_folders(&mut self, batch: &[FolderScan]) -> Result<HashMap<RelPath, FolderId>, QueryError> {
-        let mut ids = HashMap::new();
-        for scan in batch {
-            let elsewhere = scan.files.iter().filter_map(|file| file.elsewhere.as_ref());
-            for path in elsewhere.chain([&scan.folder]) {
-                let id = ingest::ensure_folder(self.conn, self.vault.id, path, &mut self.folders)?;
-                ids.insert(path.clone(), id);
-            }
-        }
-        Ok(ids)
+        let paths = || batch.iter().flat_map(|scan| scan.files.iter().filter_map(|file| file.elsewhere.as_ref()).chain([&scan.folder]));
+        ingest::ensure_folders(self.conn, self.vault.id, paths(), &mut self.folders)?;
+        Ok(paths().map(|path| (path.clone(), self.folders[path])).collect())
     }
 
     fn ensure_names(&mut self, batch: &[FolderScan]) -> Result<(), QueryError> {
@@ -413,7 +405,7 @@ impl<'a> Ingest<'a> {
             db::transaction(self.conn, |conn| {
                 ingest::record_missing(conn, &ids)?;
                 ingest::settle_images(conn, &images)?;
-                ingest::record_digest(conn, *folder, None)
+                ingest::record_digests(conn, &[(*folder, None)])
             })?;
             add(&self.progress.files_missing, ids.len());
         }

@@ -120,9 +120,9 @@ def agreement(folder):
         group.remarks.append("exiftool is not installed: left out")
         return group
     library = folder / "library"
-    libraries = {sample_library(library, 1000): library}
+    libraries = {sample_library(library, 1000): library.resolve()}
     if (SHARED / "corpus/library").is_dir():
-        libraries["real files of many cameras"] = SHARED / "corpus/library"
+        libraries["real files of many cameras"] = (SHARED / "corpus/library").resolve()
     for number, (words, library) in enumerate(libraries.items()):
         tables = folder / f"tables{number}"
         home = Home(folder / "home")
