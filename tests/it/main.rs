@@ -3,9 +3,11 @@
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
 mod api;
+mod browser;
 mod db;
 mod layers;
 mod migrations;
+mod pages;
 mod queue;
 mod services;
 mod support;
