@@ -149,7 +149,7 @@ fn candidates(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<i64> {
     let mut sql = Sql::new("SELECT count(*) AS count FROM (SELECT FROM images AS i WHERE true");
     only_folders.write_conditions(&mut sql);
     stretch.write_place(&mut sql);
-    sql.text(" LIMIT ").bind(Value::BigInt(LONGEST_WALK + 1)).text(") AS some");
+    sql.text(" LIMIT ").bind(Value::BigInt(LONGEST_WALK + 1)).text(") AS counted");
     sql.query().get_result(conn).map(|found: Candidates| found.count)
 }
 

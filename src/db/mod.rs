@@ -4,21 +4,29 @@
 //! May import models and config.
 
 mod columns;
+pub mod export;
 pub mod facets;
 pub mod folders;
 pub mod gallery;
 pub mod grouping;
+pub mod health;
 pub mod image;
+pub mod ingest;
+pub mod pictures;
+pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
 mod sql;
 pub mod status;
 pub mod timeline;
+pub mod vaults;
+
+pub use diesel::{PgConnection, result::Error as QueryError};
 
 use std::time::Duration;
 
 use diesel::{
-    Connection, PgConnection,
+    Connection,
     r2d2::{ConnectionManager, Pool, PooledConnection},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -71,7 +79,8 @@ impl Db {
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(1))
-            .test_on_check_out(false)
+            // One short question a page, so that a database that was restarted is found again.
+            .test_on_check_out(true)
             .connection_timeout(Duration::from_secs(10))
             .build(ConnectionManager::new(url))
             .map_err(|error| DbError::Connect(error.to_string()))?;
@@ -117,4 +126,12 @@ pub fn migrate(url: &str) -> Result<(), DbError> {
     let migrated = conn.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| DbError::Migrate(error.to_string()));
     diesel::sql_query(format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).execute(&mut conn)?;
     migrated
+}
+
+/// Runs `work` whole or not at all.
+///
+/// # Errors
+/// What `work` returned, or the database's own at commit.
+pub fn transaction<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T, QueryError>) -> Result<T, QueryError> {
+    conn.transaction(work)
 }

@@ -87,6 +87,8 @@ diesel::table! {
         /// The same in NFC for people.
         rel_path -> Text,
         name -> Text,
+        /// Of the names, sizes and times at the last scan: equal means nothing to do here.
+        listing_digest -> Nullable<Bytea>,
     }
 }
 

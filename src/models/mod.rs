@@ -10,6 +10,7 @@ mod words;
 pub use filter::{Cursor, Direction, Filter, FilterError, MediaType};
 pub use id::{FileId, FolderId, ImageId, ParseIdError, ScanId, VaultId};
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
+pub(crate) use location::nfc;
 pub use location::{InvalidPath, RelPath};
 pub use picture::{InvalidPictureKey, PictureKey, PictureSize};
 pub use words::words;

@@ -5,9 +5,16 @@
 mod api;
 mod browser;
 mod db;
+mod demo;
+mod doctor;
+mod grouping;
 mod layers;
+mod metadata;
 mod migrations;
 mod pages;
+mod pictures;
 mod queue;
+mod scan;
 mod services;
 mod support;
+mod tables;

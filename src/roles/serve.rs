@@ -1,0 +1,242 @@
+//! `hm serve`: services, pools, scans and pages, wired together and taken down in order.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+
+use super::{Exit, scan};
+use crate::{
+    cli::{GlobalArgs, ServeArgs},
+    config::Config,
+    db::{self, Db},
+    models::ImageId,
+    pipeline::{PictureContext, PictureMaker, PictureProgress, WantedPictures},
+    queue::Queue,
+    services::Services,
+    web,
+};
+
+/// Connections that one scan needs beside those of the pages.
+const SCAN_CONNECTIONS: u32 = 8;
+/// One for each of the few threads that make pictures, as they need it.
+const PICTURE_CONNECTIONS: u32 = 4;
+
+/// Runs the role until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When the services do not start, the port is taken, or the address may not be bound.
+pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> anyhow::Result<Exit> {
+    let bind = args.bind.unwrap_or(config.web.bind);
+    for path in &args.photos {
+        anyhow::ensure!(path.exists(), "`{}` does not exist\nhint: give the folder that holds your photographs", path.display());
+    }
+    let services = Services::open(config).context("while starting the private services")?;
+    db::migrate(services.database_url())?;
+    let connect = |size| Db::connect(services.database_url(), size);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
+    let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), scan::host_name());
+    // Listening comes first: a taken port is said before anything is begun.
+    let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
+    let pictures = PictureMaker::start(PictureContext {
+        db: connect(PICTURE_CONNECTIONS)?,
+        thumbs: config.thumbs.clone(),
+        host: scan::host_name(),
+        program: std::env::current_exe().context("while looking for this program")?,
+        arguments: child_arguments(global, "pixel-worker"),
+        wanted: Arc::new(QueueWishes { queue: queue.clone(), runtime: runtime.handle().clone() }),
+    })?;
+    let scans = Scans::start(connect(SCAN_CONNECTIONS)?, config.clone());
+    if !args.photos.is_empty() {
+        scans.ask(args.photos.clone());
+    }
+    let button = Arc::clone(&scans.asked);
+    let served = runtime.block_on(async {
+        tokio::spawn(async move { pass_on_requests(&queue, &button).await });
+        announce(&format!("http://{}/", listening.address))?;
+        let handle = listening.server.handle();
+        tokio::select! {
+            ended = listening.server => ended.context("while answering requests"),
+            () = asked_to_stop() => {
+                tracing::info!("stopping");
+                handle.stop(true).await;
+                Ok(())
+            }
+        }
+    });
+    scans.stop();
+    pictures.stop();
+    drop(services);
+    served.map(|()| Exit::Done)
+}
+
+/// The settings of this process, for a child of it.
+fn child_arguments(global: &GlobalArgs, role: &str) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for (flag, value) in [("--config", &global.config), ("--data-dir", &global.data_dir)] {
+        if let Some(value) = value {
+            arguments.extend([flag.into(), std::path::absolute(value).unwrap_or_else(|_| value.clone()).into_os_string()]);
+        }
+    }
+    arguments.push(role.into());
+    arguments
+}
+
+/// Passes the button's presses on to the scanning thread.
+async fn pass_on_requests(queue: &Queue, scans: &Asked) {
+    /// Between two looks at the queue.
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    let mut is_down = false;
+    loop {
+        match queue.take_scan_request().await {
+            // One vault or all: the scanner finds quickly that the others are as before.
+            Ok(Some(_)) => scans.ask(Vec::new()),
+            Ok(None) => is_down = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_down, true) {
+                    tracing::warn!(%error, "the queue does not answer; scans asked for in the browser wait");
+                }
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What the pages wish for, by way of the queue.
+struct QueueWishes {
+    queue: Queue,
+    runtime: tokio::runtime::Handle,
+}
+
+impl WantedPictures for QueueWishes {
+    fn take(&self, most: usize) -> Vec<ImageId> {
+        // Without the queue pictures are made in their usual order.
+        self.runtime.block_on(self.queue.take_wanted(most)).unwrap_or_else(|error| {
+            tracing::debug!(%error, "the queue does not say what is looked at");
+            Vec::new()
+        })
+    }
+
+    fn publish(&self, progress: &PictureProgress) {
+        /// Longer than the pause between two words of it.
+        const EXPIRES_S: u64 = 5;
+        let progress = serde_json::json!(progress);
+        if let Err(error) = self.runtime.block_on(self.queue.publish_progress("pictures", &progress, EXPIRES_S)) {
+            tracing::debug!(%error, "the queue does not hear how pictures go");
+        }
+    }
+}
+
+fn announce(address: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    writeln!(out, "hm is ready: {address}")?;
+    Ok(out.flush()?)
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    // A second signal ends the process at once.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(Exit::Interrupted as i32);
+    });
+}
+
+/// One thread that scans when asked, and on schedule; one scan at a time.
+struct Scans {
+    asked: Arc<Asked>,
+    thread: thread::JoinHandle<()>,
+}
+
+struct Asked {
+    /// Paths of the scans to come; none means every vault.
+    waiting: Mutex<VecDeque<Vec<PathBuf>>>,
+    changed: Condvar,
+    stop: Arc<AtomicBool>,
+}
+
+impl Scans {
+    fn start(db: Db, config: Config) -> Self {
+        let asked =
+            Arc::new(Asked { waiting: Mutex::new(VecDeque::new()), changed: Condvar::new(), stop: Arc::new(AtomicBool::new(false)) });
+        let of_thread = Arc::clone(&asked);
+        let thread =
+            thread::Builder::new().name("scans".into()).spawn(move || of_thread.work(&db, &config)).expect("a thread can be started");
+        Self { asked, thread }
+    }
+
+    fn ask(&self, paths: Vec<PathBuf>) {
+        self.asked.ask(paths);
+    }
+
+    /// Ends the scan under way after its batch in flight.
+    fn stop(self) {
+        self.asked.stop.store(true, Ordering::Relaxed);
+        self.asked.changed.notify_all();
+        if self.thread.join().is_err() {
+            tracing::error!("the scanning thread panicked");
+        }
+    }
+}
+
+impl Asked {
+    fn ask(&self, paths: Vec<PathBuf>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.contains(&paths) {
+            waiting.push_back(paths);
+        }
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    fn work(&self, db: &Db, config: &Config) {
+        let every = (config.scan.every_minutes > 0).then(|| Duration::from_secs(config.scan.every_minutes * 60));
+        let mut due = every.map(|every| Instant::now() + every);
+        while let Some(paths) = self.next(&mut due, every) {
+            if let Err(error) = scan::run_for_server(db, config, &paths, &self.stop) {
+                tracing::error!("the scan failed: {error:#}");
+            }
+        }
+    }
+
+    /// Waits for the next scan, asked for or due; `None` at the end.
+    fn next(&self, due: &mut Option<Instant>, every: Option<Duration>) -> Option<Vec<PathBuf>> {
+        /// Between two looks at the clock.
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(paths) = waiting.pop_front() {
+                return Some(paths);
+            }
+            if let (Some(at), Some(every)) = (*due, every)
+                && Instant::now() >= at
+            {
+                *due = Some(Instant::now() + every);
+                return Some(Vec::new());
+            }
+            waiting = self.changed.wait_timeout(waiting, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! `hm scan` on real folders: what is kept when files change, move, vanish and come back, and when the scanner is killed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+
+use crate::support::{self, TestDatabase, hm_command, media::Jpeg};
+
+/// A vault of the test's own, and a database for it.
+struct Library {
+    dir: tempfile::TempDir,
+    database: TestDatabase,
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+impl Library {
+    fn new() -> Self {
+        let library = Self { dir: support::temp_dir(), database: TestDatabase::new() };
+        fs::create_dir(library.root()).unwrap();
+        library
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("photos")
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.root().join(file)
+    }
+
+    /// A picture unlike all others, taken in 2019 at the second given.
+    fn picture(&self, file: &str, second: u32) {
+        let taken = format!("2019:08:03 12:{:02}:{:02}", second / 60 % 60, second % 60);
+        Jpeg::new(48, 32).shade(second as u8).camera("Canon", "Canon EOS R6").taken(&taken).write(&self.path(file));
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = hm_command();
+        command
+            .env("HM_DATABASE_URL", self.database.url())
+            .env("HM_REDIS_URL", "redis://127.0.0.1:1/")
+            .arg("--data-dir")
+            .arg(self.dir.path().join("data"))
+            .arg("scan")
+            .args(args)
+            .arg(self.root());
+        command
+    }
+
+    fn scan(&self) -> Output {
+        self.scan_with(&[])
+    }
+
+    fn scan_with(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn scan_well(&self) -> String {
+        let output = self.scan();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn lines(&self, sql: &str) -> Vec<String> {
+        let mut conn: PgConnection = self.database.connection();
+        let lines: Vec<Line> = sql_query(sql).load(&mut conn).unwrap();
+        lines.into_iter().map(|line| line.line).collect()
+    }
+
+    fn execute(&self, sql: &str) {
+        sql_query(sql).execute(&mut self.database.connection()).unwrap();
+    }
+
+    /// `folder/name image-id` of every file, `-` before the missing.
+    fn files(&self) -> Vec<String> {
+        self.lines(
+            "SELECT CASE WHEN f.missing_since IS NULL THEN '' ELSE '-' END || d.rel_path || '/' || f.name || ' ' \
+             || coalesce(f.image_id::text, 'none') AS line FROM files f JOIN folders d ON d.id = f.folder_id ORDER BY f.id",
+        )
+    }
+
+    /// All that a scan writes, without the ids that its order chose.
+    fn content(&self) -> Vec<String> {
+        self.lines(
+            "SELECT concat_ws('|', d.rel_path, f.name, f.role, f.size_bytes, f.modified_at_ns, encode(f.fingerprint, 'hex'), f.facts, f.error, \
+             f.missing_since IS NULL, i.base_name, i.captured_at, i.captured_at_source, c.name, i.width_px, i.rating, i.keywords, i.file_count, \
+             i.suffixes, i.is_missing, i.grouping_rule, p.name, i.picture_key, i.search_words, t.image_count) AS line \
+             FROM files f JOIN folders d ON d.id = f.folder_id LEFT JOIN images i ON i.id = f.image_id \
+             LEFT JOIN cameras c ON c.id = i.camera_id LEFT JOIN files p ON p.id = i.picture_file_id \
+             LEFT JOIN timeline_days t ON t.day = i.day ORDER BY d.rel_path, f.name, f.missing_since",
+        )
+    }
+}
+
+fn rename(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::rename(from, to).unwrap();
+}
+
+#[test]
+fn a_second_scan_of_the_same_files_changes_nothing() {
+    let library = Library::new();
+    library.picture("2019/a.jpg", 1);
+    library.picture("2019/b.jpg", 2);
+    support::media::write(&library.path("2019/a.xmp"), support::media::xmp(r#"xmp:Rating="4""#, &["lake"]).as_bytes());
+    library.scan_well();
+    let (files, content) = (library.files(), library.content());
+    assert_eq!(files.len(), 3);
+    assert_eq!(
+        library.lines("SELECT base_name || ' ' || coalesce(rating::text, '') || ' ' || keywords::text AS line FROM images ORDER BY 1"),
+        ["a 4 {lake}", "b  {}"]
+    );
+    let said = library.scan_well();
+    assert!(said.contains("0 read, 3 unchanged"), "{said}");
+    assert_eq!((library.files(), library.content()), (files.clone(), content.clone()));
+    // Looking at every file again changes nothing either.
+    assert!(library.scan_with(&["--full"]).status.success());
+    assert_eq!((library.files(), library.content()), (files, content));
+}
+
+#[test]
+fn moved_and_renamed_files_keep_their_ids() {
+    let library = Library::new();
+    for (index, file) in ["2019/a.jpg", "2019/b.jpg", "2019/c.jpg", "trip/x.jpg", "trip/y.jpg"].iter().enumerate() {
+        library.picture(file, index as u32);
+    }
+    library.scan_well();
+    let id_of = |library: &Library, file: &str| -> String {
+        let files = library.files();
+        files
+            .iter()
+            .find(|line| line.starts_with(&format!("{file} ")))
+            .unwrap_or_else(|| panic!("{file} in {files:?}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let before: Vec<String> =
+        ["2019/a.jpg", "2019/b.jpg", "2019/c.jpg", "trip/x.jpg", "trip/y.jpg"].iter().map(|file| id_of(&library, file)).collect();
+    // A ring of names, a move to another folder, and a folder renamed whole.
+    rename(&library.path("2019/a.jpg"), &library.path("2019/t.jpg"));
+    rename(&library.path("2019/b.jpg"), &library.path("2019/a.jpg"));
+    rename(&library.path("2019/t.jpg"), &library.path("2019/b.jpg"));
+    rename(&library.path("2019/c.jpg"), &library.path("2020/01/new.jpg"));
+    rename(&library.path("trip"), &library.path("Trip to the lake"));
+    let said = library.scan_well();
+    assert!(said.contains("5 moved, 0 missing"), "{said}");
+    let after: Vec<String> = ["2019/b.jpg", "2019/a.jpg", "2020/01/new.jpg", "Trip to the lake/x.jpg", "Trip to the lake/y.jpg"]
+        .iter()
+        .map(|file| id_of(&library, file))
+        .collect();
+    assert_eq!(before, after);
+    assert_eq!(library.files().len(), 5);
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM images"), ["5"]);
+}
+
+#[test]
+fn a_copy_is_another_image_and_survives_its_original() {
+    let library = Library::new();
+    library.picture("a/1.jpg", 1);
+    library.scan_well();
+    fs::create_dir(library.path("b")).unwrap();
+    fs::copy(library.path("a/1.jpg"), library.path("b/1.jpg")).unwrap();
+    library.scan_well();
+    let images = library.lines("SELECT DISTINCT image_id::text AS line FROM files");
+    assert_eq!(images.len(), 2, "{:?}", library.files());
+    fs::remove_file(library.path("a/1.jpg")).unwrap();
+    let said = library.scan_well();
+    assert!(said.contains("0 moved, 1 missing"), "{said}");
+}
+
+#[test]
+fn a_companion_left_behind_becomes_its_own_image() {
+    let library = Library::new();
+    library.picture("a/1.jpg", 1);
+    support::media::write(&library.path("a/1.png"), b"not a picture");
+    let before = |library: &Library| library.files();
+    library.scan();
+    let together = before(&library);
+    rename(&library.path("a/1.jpg"), &library.path("b/1.jpg"));
+    library.scan();
+    let moved = library.files();
+    assert_eq!(together.len(), moved.len());
+    let present: Vec<&String> = moved.iter().filter(|line| !line.starts_with('-')).collect();
+    assert_eq!(present.len(), 2, "{moved:?}");
+    assert_eq!(
+        library.lines(
+            "SELECT count(*)::text AS line FROM files f JOIN images i ON i.id = f.image_id WHERE f.folder_id <> i.folder_id AND f.missing_since IS NULL"
+        ),
+        ["0"]
+    );
+}
+
+#[test]
+fn a_file_that_is_gone_is_missing_and_comes_back_as_itself() {
+    let library = Library::new();
+    library.picture("a/1.jpg", 1);
+    library.picture("a/2.jpg", 2);
+    library.scan_well();
+    let (files, content) = (library.files(), library.content());
+    rename(&library.path("a/1.jpg"), &library.dir.path().join("away.jpg"));
+    assert!(library.scan_well().contains("1 missing"));
+    assert_eq!(library.lines("SELECT base_name AS line FROM images WHERE is_missing"), ["1"]);
+    assert!(library.scan_well().contains("0 missing"), "it is said once");
+    rename(&library.dir.path().join("away.jpg"), &library.path("a/1.jpg"));
+    library.scan_well();
+    assert_eq!((library.files(), library.content()), (files, content));
+}
+
+#[test]
+fn a_folder_that_is_gone_is_missing_with_all_below() {
+    let library = Library::new();
+    for (index, file) in ["keep/1.jpg", "gone/2.jpg", "gone/below/3.jpg"].iter().enumerate() {
+        library.picture(file, index as u32);
+    }
+    library.scan_well();
+    fs::remove_dir_all(library.path("gone")).unwrap();
+    assert!(library.scan_well().contains("2 missing"));
+    assert_eq!(library.lines("SELECT base_name AS line FROM images WHERE is_missing ORDER BY 1"), ["2", "3"]);
+}
+
+#[test]
+fn an_absent_vault_changes_nothing() {
+    let library = Library::new();
+    library.picture("2019/1.jpg", 1);
+    library.scan_well();
+    let content = library.content();
+    rename(&library.root(), &library.dir.path().join("unmounted"));
+    let gone = library.scan();
+    assert_eq!(gone.status.code(), Some(4), "{gone:?}");
+    assert_eq!(library.content(), content);
+    fs::create_dir(library.root()).unwrap();
+    assert_eq!(library.scan().status.code(), Some(4), "an empty mount point");
+    library.picture("somebody else's/1.jpg", 9);
+    let foreign = library.scan();
+    assert_eq!(foreign.status.code(), Some(4), "another disk");
+    assert!(String::from_utf8_lossy(&foreign.stderr).contains("another disk"), "{foreign:?}");
+    assert_eq!(library.content(), content);
+    assert_eq!(library.lines("SELECT (offline_since IS NOT NULL)::text AS line FROM vaults"), ["true"]);
+    fs::remove_dir_all(library.root()).unwrap();
+    rename(&library.dir.path().join("unmounted"), &library.root());
+    library.scan_well();
+    assert_eq!(library.content(), content);
+    assert_eq!(library.lines("SELECT (offline_since IS NOT NULL)::text AS line FROM vaults"), ["false"]);
+}
+
+#[test]
+fn one_bad_file_is_named_and_the_others_are_filed() {
+    let library = Library::new();
+    library.picture("a.jpg", 1);
+    support::media::write(&library.path("empty.jpg"), b"");
+    support::media::write(&library.path("words.jpg"), b"these are words");
+    let output = library.scan();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("empty.jpg: ") && said.contains("words.jpg: ") && said.contains("2 problems"), "{said}");
+    assert_eq!(library.lines("SELECT name AS line FROM files WHERE error IS NOT NULL ORDER BY 1"), ["empty.jpg", "words.jpg"]);
+}
+
+#[test]
+fn a_changed_sidecar_reaches_its_image() {
+    let library = Library::new();
+    library.picture("a.jpg", 1);
+    library.scan_well();
+    support::media::write(&library.path("a.jpg.xmp"), support::media::xmp(r#"xmp:Rating="5""#, &[]).as_bytes());
+    library.scan_well();
+    let rating = "SELECT coalesce(rating::text, '') || ' ' || file_count AS line FROM images";
+    assert_eq!(library.lines(rating), ["5 2"]);
+    fs::remove_file(library.path("a.jpg.xmp")).unwrap();
+    library.scan_well();
+    assert_eq!(library.lines(rating), [" 1"]);
+}
+
+#[test]
+fn a_persons_word_on_grouping_outlives_a_full_scan() {
+    let library = Library::new();
+    library.picture("a.jpg", 1);
+    library.picture("b.jpg", 2);
+    library.scan_well();
+    library.execute("UPDATE files SET pin = 'together'");
+    assert!(library.scan_with(&["--full"]).status.success());
+    assert_eq!(library.lines("SELECT grouping_rule || ' ' || file_count AS line FROM images"), ["person 2"]);
+    let files = library.files();
+    assert!(library.scan_with(&["--full"]).status.success());
+    assert_eq!(library.files(), files);
+}
+
+#[test]
+fn killed_anywhere_and_run_again_it_ends_as_undisturbed() {
+    let undisturbed = Library::new();
+    let disturbed = Library::new();
+    for number in 0..600 {
+        let file = format!("2019/{:02}/{number}.jpg", number % 30);
+        undisturbed.picture(&file, number);
+        let from = undisturbed.path(&file);
+        let to = disturbed.path(&file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(&from, &to).unwrap();
+        let modified = fs::metadata(&from).unwrap().modified().unwrap();
+        fs::File::options().write(true).open(&to).unwrap().set_modified(modified).unwrap();
+    }
+    undisturbed.scan_well();
+    // Small batches, and a blow at another moment each time.
+    for round in 0..8 {
+        let mut scan = disturbed.command(&["--json"]).env("HM_SCAN_BATCH_SIZE", "40").stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(40 + 35 * round));
+        scan.kill().unwrap();
+        scan.wait().unwrap();
+    }
+    disturbed.scan_well();
+    assert_eq!(disturbed.content(), undisturbed.content());
+}
+
+#[test]
+fn two_scans_of_one_vault_take_turns() {
+    let library = Library::new();
+    library.picture("a.jpg", 1);
+    library.scan_well();
+    let mut holder = library.database.connection();
+    let vault: Vec<Line> = sql_query("SELECT id::text AS line FROM vaults").load(&mut holder).unwrap();
+    let id = hm::models::VaultId(vault[0].line.parse().unwrap());
+    assert!(hm::db::scans::try_lock_vault(&mut holder, id).unwrap());
+    let output = library.scan();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another scan of it is running"), "{output:?}");
+    drop(holder);
+    library.scan_well();
+}
+
+#[test]
+fn a_dry_run_and_the_database_tell_the_same() {
+    let library = Library::new();
+    library.picture("2019/a.jpg", 1);
+    library.picture("2019/sub/b.jpg", 2);
+    support::media::write(&library.path("2019/a.xmp"), support::media::xmp(r#"xmp:Rating="4""#, &["lake", "Zoé"]).as_bytes());
+    let (dry, wet) = (library.dir.path().join("dry"), library.dir.path().join("wet"));
+    for format in ["csv", "jsonl", "parquet"] {
+        let export = |dir: &Path, dry_run: bool| {
+            let mut args = vec!["--export", dir.to_str().unwrap(), "--format", format];
+            args.extend(dry_run.then_some("--dry-run"));
+            let output = library.scan_with(&args);
+            assert!(output.status.success(), "{output:?}");
+        };
+        export(&dry, true);
+        if format == "csv" {
+            assert_eq!(library.lines("SELECT count(*)::text AS line FROM files"), ["0"], "a dry run writes no database");
+        }
+        export(&wet, false);
+        for table in ["images", "files"] {
+            let read = |dir: &Path| fs::read(dir.join(format!("{table}.{format}"))).unwrap();
+            assert_eq!(read(&dry), read(&wet), "{table}.{format}");
+        }
+    }
+    let images = fs::read_to_string(dry.join("images.csv")).unwrap();
+    assert!(images.starts_with("image_index,base_name,subdirectory,file_count,suffixes,"), "{images}");
+    assert_eq!(images.lines().count(), 3);
+}
