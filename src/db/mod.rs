@@ -4,9 +4,9 @@
 //! May import models and config.
 
 mod columns;
-pub mod pictures;
 pub mod export;
 pub mod ingest;
+pub mod pictures;
 pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;

@@ -1,9 +1,9 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
-mod pixel_worker;
 mod export;
 mod guard;
 mod meta_worker;
+mod pixel_worker;
 mod scan;
 mod serve;
 
