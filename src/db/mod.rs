@@ -5,13 +5,6 @@
 
 mod columns;
 pub mod export;
-pub mod ingest;
-pub mod pictures;
-pub mod scans;
-#[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
-mod schema;
-pub mod vaults;
-
 pub mod facets;
 pub mod folders;
 pub mod gallery;
