@@ -151,11 +151,19 @@ async function startGallery(parts) {
   root.dataset.ready = "yes";
 }
 
+// The strip at rest looks again when one comes back to the page.
+function wireStatus() {
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) document.body.dispatchEvent(new Event("hm-look"));
+  });
+}
+
 const parts = { help: document.getElementById("help") };
 wireTheme();
 wireDialogs(parts.help);
 wireFilters();
 wireForms();
+wireStatus();
 listen(parts);
 const page = document.querySelector("main > .viewer");
 if (page) parts.viewer = new Viewer({ page, announce });

@@ -2,7 +2,7 @@
 
 import { bytesOf, toDataUrl } from "./thumbhash.js";
 
-const FIRST_WAIT_MS = 1500;
+const FIRST_WAIT_MS = 1000;
 const TRIES = 7;
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -32,13 +32,23 @@ export function showLack(holder, name, reason) {
   (holder.querySelector(":scope > a") ?? holder).append(lack);
 }
 
+// At most so many questions at a time: browsers have few connections, and rows matter more than the pictures in them.
+const ASKERS = 2;
+let asking = 0;
+const queue = [];
+
 // What the server says about a picture that did not come.
 async function ask(address) {
+  if (asking >= ASKERS) await new Promise((resolve) => queue.push(resolve));
+  asking += 1;
   try {
     const response = await fetch(address, { headers: { Accept: "image/*" } });
     return { status: response.status, seconds: Number(response.headers.get("Retry-After")) || 0, ok: response.ok };
   } catch {
     return { status: 0, seconds: 0, ok: false };
+  } finally {
+    asking -= 1;
+    queue.shift()?.();
   }
 }
 
@@ -46,7 +56,9 @@ async function ask(address) {
 async function persist(holder, img, name) {
   const address = img.dataset.src ?? img.src;
   img.dataset.src = address;
+  let seconds = 0;
   for (let round = 0; round < TRIES; round += 1) {
+    await wait(Math.max(seconds * 1000, FIRST_WAIT_MS * 1.7 ** round));
     const answer = await ask(address);
     if (!img.isConnected) {
       holder.dataset.gaveUp = "yes";
@@ -63,7 +75,7 @@ async function persist(holder, img, name) {
       }
     }
     if (answer.status !== 503 && answer.status !== 0 && answer.status !== 429) break;
-    await wait(Math.max(answer.seconds * 1000, FIRST_WAIT_MS * 1.7 ** round));
+    seconds = answer.seconds;
   }
   showLack(holder, name, "This picture cannot be shown");
 }

@@ -87,8 +87,10 @@ export class Selection {
     if (count) this.announce(`${count} selected`);
   }
 
-  // What is chosen but not on the page goes along as hidden fields.
+  // What is chosen but not on the page goes along as hidden fields; the way back leads to this very place.
   #fill() {
+    const back = this.form.querySelector('[name="back"]');
+    if (back) back.value = location.pathname + location.search;
     for (const field of this.form.querySelectorAll('[type="hidden"][name="image"]')) field.remove();
     const shown = new Set([...document.querySelectorAll(".pick input:checked")].map((box) => box.value));
     for (const id of this.chosen) {

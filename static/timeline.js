@@ -158,7 +158,8 @@ export class Timeline extends EventTarget {
   // What to remember in order to come back to this very place.
   whereabouts() {
     if (!this.blocks.length) return null;
-    const block = this.#blockAt(Math.max(0, this.place));
+    // A pixel further in, because the browser rounds positions and the day before is not meant.
+    const block = this.#blockAt(Math.max(0, this.place + 1));
     const { day, piece } = this.blocks[block];
     return { day: this.days[day].day, piece, below: Math.round(this.place - this.offsets[block]) };
   }
@@ -244,7 +245,7 @@ export class Timeline extends EventTarget {
   render() {
     if (!this.blocks.length) return;
     const top = this.place;
-    const near = innerHeight * 1.25;
+    const near = innerHeight * 1.75;
     const first = this.#blockAt(Math.max(0, top - near));
     const last = this.#blockAt(Math.max(0, top + innerHeight + near));
     const isSeen = (index) => this.offsets[index] < top + innerHeight && this.offsets[index + 1] > top;

@@ -1,12 +1,12 @@
 //! The gallery's pages: cards in the order of the timeline, newest first, by keyset and never by OFFSET.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use diesel::{
     PgConnection, QueryResult, QueryableByName, RunQueryDsl,
     sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamp},
 };
 
-use super::sql::{Sql, Value, Wanted, write_days};
+use super::sql::{Sql, Value, Wanted};
 use crate::models::{Cursor, Direction, Filter, ImageId};
 
 /// How far a page is looked for by walking the timeline, in images, before all that match are gathered and sorted.
@@ -121,11 +121,12 @@ struct Range<'a> {
 ///
 /// One condition has an index in the order of the timeline, or is met often enough that walking the timeline finds a page at
 /// once. Folder, text and mixtures have neither: a short walk finds the page where much matches, and where little matches
-/// gathering and sorting it all is quick. Left to itself the planner would walk the whole timeline for a few matches.
+/// gathering and sorting it all is quick; for folders the number of their images tells beforehand which it will be. Left to itself the planner would walk the whole timeline for a few matches.
 fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<GalleryCard>> {
     let wanted = range.wanted;
     let gathers = wanted.folders.is_some() || wanted.text.is_some();
-    if gathers || wanted.conditions() > 1 {
+    let few = wanted.folders.is_some() && wanted.text.is_none() && candidates(conn, range)? <= LONGEST_WALK;
+    if !few && (gathers || wanted.conditions() > 1) {
         let cards = newest_first(range, walk(range).query().load(conn)?);
         if cards.len() as i64 == range.limit {
             return Ok(cards);
@@ -133,6 +134,23 @@ fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<Gal
     }
     let query = if gathers { gather(range) } else { follow_index(range) };
     Ok(newest_first(range, query.query().load(conn)?))
+}
+
+#[derive(QueryableByName)]
+struct Candidates {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// How many images of its folders a stretch has, counted up to a little more than a walk is long.
+fn candidates(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<i64> {
+    let only_folders = Wanted { folders: range.wanted.folders.clone(), days: range.wanted.days, ..Wanted::default() };
+    let stretch = Range { wanted: &only_folders, ..*range };
+    let mut sql = Sql::new("SELECT count(*) AS count FROM (SELECT FROM images AS i WHERE true");
+    only_folders.write_conditions(&mut sql);
+    stretch.write_place(&mut sql);
+    sql.text(" LIMIT ").bind(Value::BigInt(LONGEST_WALK + 1)).text(") AS counted");
+    sql.query().get_result(conn).map(|found: Candidates| found.count)
 }
 
 fn newest_first(range: &Range<'_>, mut cards: Vec<GalleryCard>) -> Vec<GalleryCard> {
@@ -146,7 +164,7 @@ fn newest_first(range: &Range<'_>, mut cards: Vec<GalleryCard>) -> Vec<GalleryCa
 fn follow_index(range: &Range<'_>) -> Sql {
     let mut sql = Sql::new(CARDS_HEAD);
     sql.text("SELECT i.id FROM images AS i WHERE true");
-    range.wanted.write(&mut sql);
+    range.wanted.write_conditions(&mut sql);
     range.write_place(&mut sql);
     range.write_order(&mut sql);
     sql.text(CARDS_TAIL);
@@ -158,12 +176,9 @@ fn walk(range: &Range<'_>) -> Sql {
     let mut sql = Sql::new(CARDS_HEAD);
     sql.text("SELECT i.id FROM (SELECT * FROM images AS i WHERE true");
     range.write_place(&mut sql);
-    if let Some((first, after)) = range.wanted.days {
-        write_days(&mut sql, first, after);
-    }
     range.write_order_by(&mut sql);
     sql.text(" LIMIT ").bind(Value::BigInt(LONGEST_WALK)).text(") AS i WHERE true");
-    range.wanted.write(&mut sql);
+    range.wanted.write_conditions(&mut sql);
     range.write_order(&mut sql);
     sql.text(CARDS_TAIL);
     sql
@@ -173,7 +188,7 @@ fn walk(range: &Range<'_>) -> Sql {
 fn gather(range: &Range<'_>) -> Sql {
     let mut sql = Sql::new(CARDS_HEAD);
     sql.text("SELECT i.id FROM (SELECT i.id, i.captured_at FROM images AS i WHERE true");
-    range.wanted.write(&mut sql);
+    range.wanted.write_conditions(&mut sql);
     range.write_place(&mut sql);
     sql.text(" OFFSET 0) AS i");
     range.write_order(&mut sql);
@@ -182,11 +197,31 @@ fn gather(range: &Range<'_>) -> Sql {
 }
 
 impl Range<'_> {
+    /// Writes one bound for each end. Two bounds for the same end, one of them of a pair, would make PostgreSQL begin at the one
+    /// that is farther away and walk the index to the nearer.
     fn write_place(&self, sql: &mut Sql) {
-        if let Some((first, after)) = self.days {
-            write_days(sql, first, after);
+        let days = match (self.wanted.days, self.days) {
+            (Some(one), Some(other)) => Some((one.0.max(other.0), one.1.min(other.1))),
+            (one, other) => one.or(other),
+        };
+        let mut first = days.map(|(first, _)| first.and_time(NaiveTime::MIN));
+        let mut after = days.map(|(_, after)| after.and_time(NaiveTime::MIN));
+        let mut from = self.from;
+        if let Some(place) = self.from {
+            match self.direction {
+                Direction::Older if after.is_some_and(|after| place.captured_at >= after) => from = None,
+                Direction::Older => after = None,
+                Direction::Newer if first.is_some_and(|first| place.captured_at < first) => from = None,
+                Direction::Newer => first = None,
+            }
         }
-        if let Some(from) = self.from {
+        if let Some(first) = first {
+            sql.text(" AND i.captured_at >= ").bind(Value::Timestamp(first));
+        }
+        if let Some(after) = after {
+            sql.text(" AND i.captured_at < ").bind(Value::Timestamp(after));
+        }
+        if let Some(from) = from {
             sql.text(match self.direction {
                 Direction::Older => " AND (i.captured_at, i.id) < (",
                 Direction::Newer => " AND (i.captured_at, i.id) > (",

@@ -16,10 +16,17 @@ pub mod facets;
 pub mod folders;
 pub mod gallery;
 pub mod grouping;
+pub mod health;
 pub mod image;
+pub mod ingest;
+pub mod pictures;
+pub mod scans;
+#[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
+mod schema;
 mod sql;
 pub mod status;
 pub mod timeline;
+pub mod vaults;
 
 pub use diesel::{PgConnection, result::Error as QueryError};
 
@@ -79,7 +86,8 @@ impl Db {
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(1))
-            .test_on_check_out(false)
+            // One short question a page, so that a database that was restarted is found again.
+            .test_on_check_out(true)
             .connection_timeout(Duration::from_secs(10))
             .build(ConnectionManager::new(url))
             .map_err(|error| DbError::Connect(error.to_string()))?;

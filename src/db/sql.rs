@@ -98,11 +98,14 @@ struct Names {
     lens_id: Option<i32>,
     #[diesel(sql_type = Nullable<Array<BigInt>>)]
     folder_ids: Option<Vec<i64>>,
+    #[diesel(sql_type = BigInt)]
+    folder_count: i64,
 }
 
 const NAMES: &str = "SELECT (SELECT id FROM cameras WHERE name = $1) AS camera_id, \
     (SELECT id FROM lenses WHERE name = $2) AS lens_id, \
-    (SELECT array_agg(id) FROM folders WHERE tree <@ (SELECT tree FROM folders WHERE id = $3)) AS folder_ids";
+    (SELECT array_agg(id) FROM folders WHERE tree <@ (SELECT tree FROM folders WHERE id = $3)) AS folder_ids, \
+    (SELECT count(*) FROM folders) AS folder_count";
 
 impl Wanted {
     /// Looks up the names in a filter: one small query, or none when it has no names.
@@ -125,7 +128,9 @@ impl Wanted {
             .get_result(conn)?;
         wanted.camera = filter.camera.is_some().then_some(names.camera_id.unwrap_or(NO_ID));
         wanted.lens = filter.lens.is_some().then_some(names.lens_id.unwrap_or(NO_ID));
-        wanted.folders = filter.folder.is_some().then_some(names.folder_ids.unwrap_or_default());
+        // The root of the only vault is no condition.
+        let folders = filter.folder.is_some().then_some(names.folder_ids.unwrap_or_default());
+        wanted.folders = folders.filter(|folders| folders.len() as i64 != names.folder_count);
         Ok(wanted)
     }
 
@@ -148,11 +153,21 @@ impl Wanted {
         given.into_iter().filter(|given| *given).count()
     }
 
-    /// Writes ` AND …` for each condition, about `images AS i`.
+    /// Writes ` AND …` for the days and each condition, about `images AS i`.
     pub(super) fn write(&self, sql: &mut Sql) {
         if let Some((first, after)) = self.days {
             write_days(sql, first, after);
         }
+        self.write_conditions(sql);
+    }
+
+    /// Whether the conditions are all about what `facet_counts` tells apart.
+    pub(super) fn is_counted(&self) -> bool {
+        self.days.is_none() && self.folders.is_none() && self.text.is_none()
+    }
+
+    /// Writes ` AND …` for each condition but the days, about `images AS i` or, if [`Self::is_counted`], `facet_counts AS i`.
+    pub(super) fn write_conditions(&self, sql: &mut Sql) {
         if let Some(camera) = self.camera {
             sql.text(" AND i.camera_id = ").bind(Value::Integer(camera));
         }

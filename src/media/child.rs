@@ -305,10 +305,13 @@ fn read_frame(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
 /// may map from now on, so that one hostile file cannot take the machine's.
 ///
 /// # Errors
-/// When stdin is no socket of a [`ChildPool`], the limit cannot be set, or the parent sends no frame.
+/// When stdin is no socket of a [`ChildPool`], or the parent sends no frame.
 pub fn serve(address_space_bytes: Option<u64>, mut answer: impl FnMut(&[u8]) -> Vec<u8>) -> io::Result<()> {
-    if let Some(bytes) = address_space_bytes {
-        setrlimit(Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
+    if let Some(bytes) = address_space_bytes
+        && let Err(error) = setrlimit(Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) })
+    {
+        // Not every system has this limit; the time limit and the parent's patience are left.
+        tracing::debug!("the memory of this process cannot be limited: {error}");
     }
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let mut socket = UnixStream::from(stdin);

@@ -1,5 +1,7 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod demo;
+mod doctor;
 mod export;
 mod guard;
 mod meta_worker;
@@ -42,8 +44,8 @@ impl From<Exit> for ExitCode {
 /// Whatever made the role fail, with what it was doing.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let mut config = Config::load(cli.global.config.as_deref())?;
-    if let Some(dir) = cli.global.data_dir {
-        config.move_data_dir(&dir);
+    if let Some(dir) = &cli.global.data_dir {
+        config.move_data_dir(dir);
     }
     let bars = telemetry::start(&config.log, cli.global.verbose)?;
     match cli.command {
@@ -53,11 +55,12 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::PixelWorker => pixel_worker::run(&config),
-        Command::Serve(args) => serve::run(&args, &config),
+        Command::Serve(args) => serve::run(&args, &cli.global, &config),
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
+        Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),
-        _ => anyhow::bail!("not built yet"),
+        Command::Demo(args) => demo::run(&args, &bars),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ffi::OsString,
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
@@ -15,37 +16,53 @@ use anyhow::Context;
 
 use super::{Exit, scan};
 use crate::{
-    cli::ServeArgs,
+    cli::{GlobalArgs, ServeArgs},
     config::Config,
     db::{self, Db},
+    models::ImageId,
+    pipeline::{PictureContext, PictureMaker, PictureProgress, WantedPictures},
+    queue::Queue,
     services::Services,
     web,
 };
 
 /// Connections that one scan needs beside those of the pages.
 const SCAN_CONNECTIONS: u32 = 8;
+/// One for each of the few threads that make pictures, as they need it.
+const PICTURE_CONNECTIONS: u32 = 4;
 
 /// Runs the role until Ctrl-C or SIGTERM.
 ///
 /// # Errors
 /// When the services do not start, the port is taken, or the address may not be bound.
-pub(super) fn run(args: &ServeArgs, config: &Config) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> anyhow::Result<Exit> {
     let bind = args.bind.unwrap_or(config.web.bind);
     for path in &args.photos {
         anyhow::ensure!(path.exists(), "`{}` does not exist\nhint: give the folder that holds your photographs", path.display());
     }
     let services = Services::open(config).context("while starting the private services")?;
     db::migrate(services.database_url())?;
-    let pages = Db::connect(services.database_url(), config.database.pool_size)?;
-    let scans = Scans::start(Db::connect(services.database_url(), SCAN_CONNECTIONS)?, config.clone());
+    let connect = |size| Db::connect(services.database_url(), size);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
+    let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), scan::host_name());
+    // Listening comes first: a taken port is said before anything is begun.
+    let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
+    let pictures = PictureMaker::start(PictureContext {
+        db: connect(PICTURE_CONNECTIONS)?,
+        thumbs: config.thumbs.clone(),
+        host: scan::host_name(),
+        program: std::env::current_exe().context("while looking for this program")?,
+        arguments: child_arguments(global, "pixel-worker"),
+        wanted: Arc::new(QueueWishes { queue: queue.clone(), runtime: runtime.handle().clone() }),
+    })?;
+    let scans = Scans::start(connect(SCAN_CONNECTIONS)?, config.clone());
     if !args.photos.is_empty() {
         scans.ask(args.photos.clone());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let button = Arc::clone(&scans.asked);
     let served = runtime.block_on(async {
-        let state = web::State::new(pages, config.thumbs.dir.clone(), scan::host_name());
-        let listening = web::server(Arc::new(state).into(), bind, config.web.workers)?;
-        // stdout is for data: the address is what a script that starts hm wants to know.
+        tokio::spawn(async move { pass_on_requests(&queue, &button).await });
         announce(&format!("http://{}/", listening.address))?;
         let handle = listening.server.handle();
         tokio::select! {
@@ -58,8 +75,66 @@ pub(super) fn run(args: &ServeArgs, config: &Config) -> anyhow::Result<Exit> {
         }
     });
     scans.stop();
+    pictures.stop();
     drop(services);
     served.map(|()| Exit::Done)
+}
+
+/// The settings of this process, for a child of it.
+fn child_arguments(global: &GlobalArgs, role: &str) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for (flag, value) in [("--config", &global.config), ("--data-dir", &global.data_dir)] {
+        if let Some(value) = value {
+            arguments.extend([flag.into(), std::path::absolute(value).unwrap_or_else(|_| value.clone()).into_os_string()]);
+        }
+    }
+    arguments.push(role.into());
+    arguments
+}
+
+/// Passes the button's presses on to the scanning thread.
+async fn pass_on_requests(queue: &Queue, scans: &Asked) {
+    /// Between two looks at the queue.
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    let mut is_down = false;
+    loop {
+        match queue.take_scan_request().await {
+            // One vault or all: the scanner finds quickly that the others are as before.
+            Ok(Some(_)) => scans.ask(Vec::new()),
+            Ok(None) => is_down = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_down, true) {
+                    tracing::warn!(%error, "the queue does not answer; scans asked for in the browser wait");
+                }
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What the pages wish for, by way of the queue.
+struct QueueWishes {
+    queue: Queue,
+    runtime: tokio::runtime::Handle,
+}
+
+impl WantedPictures for QueueWishes {
+    fn take(&self, most: usize) -> Vec<ImageId> {
+        // Without the queue pictures are made in their usual order.
+        self.runtime.block_on(self.queue.take_wanted(most)).unwrap_or_else(|error| {
+            tracing::debug!(%error, "the queue does not say what is looked at");
+            Vec::new()
+        })
+    }
+
+    fn publish(&self, progress: &PictureProgress) {
+        /// Longer than the pause between two words of it.
+        const EXPIRES_S: u64 = 5;
+        let progress = serde_json::json!(progress);
+        if let Err(error) = self.runtime.block_on(self.queue.publish_progress("pictures", &progress, EXPIRES_S)) {
+            tracing::debug!(%error, "the queue does not hear how pictures go");
+        }
+    }
 }
 
 fn announce(address: &str) -> anyhow::Result<()> {

@@ -210,7 +210,7 @@ struct Table {
 
 enum Sink {
     Parquet(Box<ParquetTable>),
-    Csv(CsvTable),
+    Csv(Box<CsvTable>),
     Jsonl(JsonTable),
 }
 
@@ -251,7 +251,7 @@ impl Table {
         let file = File::create(&self.temporary)?;
         Ok(match format {
             Format::Parquet => Sink::Parquet(Box::new(ParquetTable::new(file, columns)?)),
-            Format::Csv => Sink::Csv(CsvTable::new(file, columns)?),
+            Format::Csv => Sink::Csv(Box::new(CsvTable::new(file, columns)?)),
             Format::Jsonl => Sink::Jsonl(JsonTable::new(file, columns)),
         })
     }

@@ -190,20 +190,27 @@ impl GuardProgram {
         let mut guard: Option<Child> = None;
         let mut next_guard = started;
         while started.elapsed() < CONNECT_PATIENCE {
-            if let Ok(stream) = UnixStream::connect(self.layout.guard_socket()) {
-                match self.ask(&stream, request, log_start)? {
-                    Some(Answer::Ready) => {
-                        reap(guard);
-                        return Ok(stream);
+            match UnixStream::connect(self.layout.guard_socket()) {
+                Ok(stream) => {
+                    match self.ask(&stream, request, log_start)? {
+                        Some(Answer::Ready) => {
+                            reap(guard);
+                            return Ok(stream);
+                        }
+                        Some(Answer::Refused(text)) => {
+                            reap(guard);
+                            return Err(ServicesError::Refused(text));
+                        }
+                        // It was just leaving.
+                        None => thread::sleep(GLANCE),
                     }
-                    Some(Answer::Refused(text)) => {
-                        reap(guard);
-                        return Err(ServicesError::Refused(text));
-                    }
-                    // It was just leaving.
-                    None => thread::sleep(GLANCE),
+                    continue;
                 }
-                continue;
+                // Somebody else's guard: it would hold the lock for as long as we cared to wait.
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(ServicesError::Write { path: self.layout.guard_socket(), source });
+                }
+                Err(_) => {}
             }
             match guard.as_mut().map(Child::try_wait) {
                 Some(Ok(None)) => {}

@@ -25,7 +25,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::{ServicesError, layout::Layout, logs, postgres::Postgres, redis::Redis};
+use super::{ServicesError, layout::Layout, logs, postgres::Postgres, redis_server::Redis};
 use crate::config::Config;
 
 /// How long the services outlast the last process that used them: `hm scan && hm export` should not start them twice.
@@ -95,6 +95,8 @@ pub fn run(config: &Config) -> Result<(), ServicesError> {
         }
         Err(error) => return Err(ServicesError::Write { path: layout.lock(), source: error.into() }),
     }
+    // Once more: an earlier guard may have cleared the short folder away just before it gave up the lock.
+    layout.create()?;
     let must_stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         let registered = signal_hook::flag::register(signal, Arc::clone(&must_stop));
@@ -221,6 +223,7 @@ impl Guard {
         }
         self.redis.stop();
         self.postgres.stop();
+        self.layout.remove_short_folder();
     }
 
     fn handle(&mut self, event: Event) {

@@ -103,6 +103,16 @@ impl Layout {
         create_private(&self.sockets_root).map_err(failed(&self.sockets_root))
     }
 
+    /// Removes the folder in `/tmp`, where there is one and nothing is left in it. Only whoever holds the lock may call this.
+    pub(super) fn remove_short_folder(&self) {
+        if self.sockets_root.starts_with(&self.data_dir) {
+            return;
+        }
+        if let Err(error) = fs::remove_dir(self.sockets()).and_then(|()| fs::remove_dir(&self.sockets_root)) {
+            tracing::debug!(file.path = %self.sockets_root.display(), %error, "a folder stays behind");
+        }
+    }
+
     /// Opens the lock file.
     ///
     /// # Errors

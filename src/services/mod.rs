@@ -25,7 +25,7 @@ mod logs;
 mod postgres;
 mod process;
 mod programs;
-mod redis;
+mod redis_server;
 
 pub use client::Services;
 pub use error::ServicesError;

@@ -77,22 +77,21 @@ struct FiltersFragment {
 pub(super) async fn show(state: Data<State>, pairs: Pairs, htmx: Htmx) -> Result<HttpResponse, WebError> {
     let filter = page::filter_of(&pairs)?;
     let counted = state.facets(&filter).await?;
-    let steps = match filter.folder {
-        Some(folder) => state.db.run(move |conn| breadcrumbs(conn, folder)).await?,
+    let folder_name = match filter.folder {
+        Some(folder) => state.db.run(move |conn| breadcrumbs(conn, folder)).await?.and_then(|mut steps| steps.pop()).map(|step| step.name),
         None => None,
     };
-    let folder_name = steps.and_then(|mut steps| steps.pop()).map(|step| step.name);
-    let form = form(&filter, Facets::clone(&counted), folder_name);
+    let form = form(&filter, &counted, folder_name);
     if htmx.0 {
         return page::html(&FiltersFragment { form });
     }
     page::html(&FiltersPage { layout: Layout { title: "Filters".to_owned(), tab: Tab::Photos, filter }, form })
 }
 
-fn form(filter: &Filter, facets: Facets, folder_name: Option<String>) -> Form {
+fn form(filter: &Filter, facets: &Facets, folder_name: Option<String>) -> Form {
     let years = facets.years.iter().map(|year| choice(year.year.to_string(), year.year.to_string(), year.count)).collect();
     let names =
-        |values: Vec<FacetValue<String>>| values.into_iter().map(|found| choice(found.value.clone(), found.value, found.count)).collect();
+        |values: &[FacetValue<String>]| values.iter().map(|found| choice(found.value.clone(), found.value.clone(), found.count)).collect();
     let types = facets.types.iter().map(|found| choice(found.value.name().to_owned(), type_words(found.value).to_owned(), found.count));
     let gps = facets
         .gps
@@ -101,8 +100,8 @@ fn form(filter: &Filter, facets: Facets, folder_name: Option<String>) -> Form {
     let mut choices = vec![
         Choices { label: "Year", name: "year", any: "Any year", options: years },
         Choices { label: "Month", name: "month", any: "Any month", options: months(filter, &facets.years) },
-        Choices { label: "Camera", name: "camera", any: "Any camera", options: names(facets.cameras) },
-        Choices { label: "Lens", name: "lens", any: "Any lens", options: names(facets.lenses) },
+        Choices { label: "Camera", name: "camera", any: "Any camera", options: names(&facets.cameras) },
+        Choices { label: "Lens", name: "lens", any: "Any lens", options: names(&facets.lenses) },
         Choices { label: "Rating", name: "rating", any: "Any rating", options: ratings(&facets.ratings) },
         Choices { label: "Files", name: "type", any: "Any files", options: types.collect() },
         Choices { label: "Place", name: "gps", any: "Anywhere", options: gps.collect() },
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn a_chosen_value_stays_chosen_even_where_it_leaves_nothing() {
         let filter = Filter { camera: Some("Gone".to_owned()), ..Filter::default() };
-        let form = form(&filter, Facets::default(), None);
+        let form = form(&filter, &Facets::default(), None);
         let camera = form.choices.iter().find(|part| part.name == "camera").unwrap();
         assert_eq!(camera.options, [Choice { value: "Gone".into(), words: "Gone (0)".into(), is_chosen: true }]);
     }

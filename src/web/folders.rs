@@ -39,7 +39,7 @@ impl Child {
         Self {
             id: card.id,
             words: format!("{}{folders}", page::photos(card.image_count)),
-            covers: covers.map(|(image, key)| page::picture_src(ImageId(*image), "thumbnail", key)).collect(),
+            covers: covers.map(|(image, key)| page::thumbnail_src(ImageId(*image), key)).collect(),
             name: if card.name.is_empty() { card.vault_name } else { card.name },
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct GalleryView {
     older: Option<String>,
     chips: Vec<Chip>,
     is_all: bool,
+    /// This page, for forms that lead back to it.
+    here: String,
 }
 
 /// A gallery page.
@@ -167,6 +169,7 @@ async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, 
         older: turn("after", page.older),
         chips: chips(filter, folder_name),
         is_all: filter.is_all(),
+        here: page::address(path, filter, &[]),
         days: days(&page.cards, filter),
     })
 }

@@ -154,7 +154,7 @@ fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
         colour: page::mean_colour(image.placeholder.as_deref()),
         placeholder: page::placeholder_text(image.placeholder.as_deref()),
         width_px: image.width_px.unwrap_or(0),
-        thumbnail: key.map(|key| page::picture_src(image.id, "thumbnail", key)),
+        thumbnail: key.map(|key| page::thumbnail_src(image.id, key)),
         proxy: key.map(|key| page::picture_src(image.id, "proxy", key)),
         original: files.iter().filter(is_here).find(|file| is_shown_by_browsers(file)).map(file_href),
         video: files

@@ -168,6 +168,15 @@ pub(super) fn picture_src(id: ImageId, size: &str, key: &str) -> String {
     format!("/pictures/{id}/{size}?key={}", utf8_percent_encode(key, PLAIN))
 }
 
+/// How long the server waits for a thumbnail that is still to be made, in milliseconds. A browser has few connections: a grid that
+/// waits long for its pictures would keep the rows from coming, so the script asks again instead.
+const THUMBNAIL_WAIT_MS: u32 = 0;
+
+/// The address of an image's thumbnail.
+pub(super) fn thumbnail_src(id: ImageId, key: &str) -> String {
+    format!("{}&wait={THUMBNAIL_WAIT_MS}", picture_src(id, "thumbnail", key))
+}
+
 /// The mean colour of a placeholder, for CSS.
 pub(super) fn mean_colour(placeholder: Option<&[u8]>) -> Option<String> {
     let hash = placeholder.filter(|hash| hash.len() >= 5)?;

@@ -11,6 +11,7 @@ use crate::{
         timeline::{TimelineDay, timeline},
     },
     models::{Filter, ImageId},
+    queue::Queue,
 };
 
 /// A filter as the pairs of its address, which can be compared.
@@ -20,6 +21,8 @@ type Question = Vec<(&'static str, String)>;
 pub struct State {
     /// The truth.
     pub db: Db,
+    /// Work in flight; without it pictures are made in their usual order and no scan can be asked for.
+    pub queue: Option<Queue>,
     /// Where thumbnails and proxies lie.
     pub thumbs_dir: PathBuf,
     /// This machine's name, as `vault_mounts` knows it.
@@ -35,9 +38,10 @@ pub struct State {
 
 impl State {
     /// Puts together what every server needs.
-    pub fn new(db: Db, thumbs_dir: PathBuf, host: String) -> Self {
+    pub fn new(db: Db, queue: Option<Queue>, thumbs_dir: PathBuf, host: String) -> Self {
         Self {
             db,
+            queue,
             thumbs_dir,
             host,
             started_at: Instant::now(),
@@ -74,9 +78,13 @@ impl State {
         self.counts.get((), async || Ok(self.db.run(counts).await?)).await
     }
 
-    /// Asks for pictures to be made before others: somebody looks at where they will be.
+    /// Asks for pictures to be made before others: somebody looks at where they will be. A wish that gets lost costs time alone.
     pub async fn want_pictures(&self, images: &[ImageId]) {
-        let _ = images;
+        if let Some(queue) = &self.queue
+            && let Err(error) = queue.want_pictures(images).await
+        {
+            tracing::warn!("pictures cannot be asked for: {error}");
+        }
     }
 
     /// Asks for a scan of everything known.
@@ -84,16 +92,19 @@ impl State {
     /// # Errors
     /// When the queue does not answer, or there is none.
     pub async fn request_scan(&self) -> Result<(), WebError> {
-        Err(WebError::Unavailable("queue", "this server runs without one".to_owned()))
+        let unavailable = |reason| WebError::Unavailable("queue", reason);
+        let queue = self.queue.as_ref().ok_or_else(|| unavailable("this server runs without one".to_owned()))?;
+        queue.request_scan(None).await.map(|_| ()).map_err(|error| unavailable(error.to_string()))
     }
 
-    /// How far the making of pictures is; `None` when there is nothing to make.
+    /// How far the making of pictures is, as the pipeline publishes it; `None` when there is nothing to make or nobody says.
     pub(super) async fn pictures_progress(&self) -> Option<PicturesView> {
-        None
+        let progress = self.queue.as_ref()?.progress("pictures").await.ok()?;
+        progress.iter().find_map(|(_, progress)| PicturesView::read(progress))
     }
 
     /// Whether the queue answers; `None` when there is none.
     pub async fn ping_queue(&self) -> Option<Result<(), String>> {
-        None
+        Some(self.queue.as_ref()?.ping().await.map_err(|error| error.to_string()))
     }
 }

@@ -6,15 +6,15 @@ use actix_web::{
     web::Data,
 };
 use askama::Template;
+use serde_json::Value;
 
 use super::{State, WebError, page};
 use crate::db::status::{ScanStatus, VaultStatus, list_scans, list_vaults};
 
 /// Scans looked at: more never run at the same time on one library.
 const MOST_SCANS: i64 = 8;
-/// Seconds until the strip looks again.
+/// Seconds until the strip looks again while something goes on. At rest it looks when the page asks it to.
 const WHILE_BUSY_S: u32 = 2;
-const WHILE_IDLE_S: u32 = 30;
 
 /// Everything the strip tells.
 #[derive(Debug, Clone, PartialEq, Template)]
@@ -26,8 +26,8 @@ pub(super) struct StatusView {
     pub(super) pictures: Option<PicturesView>,
     /// Vaults that cannot be read.
     pub(super) offline: Vec<OfflineView>,
-    /// Seconds until the strip looks again.
-    pub(super) every_s: u32,
+    /// Seconds until the strip looks again; `None` while nothing goes on.
+    pub(super) every_s: Option<u32>,
 }
 
 /// A scan that runs.
@@ -79,7 +79,7 @@ impl StatusView {
             reason: vault.offline_reason.clone().unwrap_or_else(|| "it cannot be read".to_owned()),
         });
         let is_busy = !scans.is_empty() || pictures.is_some();
-        Self { scans, pictures, offline: offline.collect(), every_s: if is_busy { WHILE_BUSY_S } else { WHILE_IDLE_S } }
+        Self { scans, pictures, offline: offline.collect(), every_s: is_busy.then_some(WHILE_BUSY_S) }
     }
 }
 
@@ -99,6 +99,21 @@ impl From<&ScanStatus> for ScanView {
                 .map_or_else(String::new, |rate| format!("{} files a second", page::grouped(rate.round() as i64))),
             time_left: scan.measure("eta_s").map_or_else(String::new, time_left),
         }
+    }
+}
+
+impl PicturesView {
+    /// Reads `made`, `lacking`, `rate_per_s` and `eta_s`; `None` when nothing is lacking.
+    pub(super) fn read(progress: &Value) -> Option<Self> {
+        let number = |name: &str| progress.get(name).and_then(Value::as_f64).filter(|number| *number > 0.0);
+        let lacking = number("lacking")?;
+        let made = number("made").unwrap_or(0.0);
+        Some(Self {
+            lacking: page::grouped(lacking as i64),
+            percent: (made * 100.0 / (made + lacking)) as u64,
+            rate: number("rate_per_s").map_or_else(String::new, |rate| format!("{rate:.0} a second")),
+            time_left: number("eta_s").map_or_else(String::new, time_left),
+        })
     }
 }
 
@@ -155,6 +170,13 @@ mod tests {
         assert_eq!(back("http://localhost:8017/folders/3?x=1"), "/folders/3?x=1");
         assert_eq!(back("http://evil.example//evil.example/x"), "/");
         assert_eq!(back("nonsense"), "/");
+    }
+
+    #[test]
+    fn pictures_are_told_of_while_some_are_lacking() {
+        let view = PicturesView::read(&serde_json::json!({"made": 30, "lacking": 1170, "rate_per_s": 12.4, "eta_s": 94.3})).unwrap();
+        assert_eq!((view.lacking.as_str(), view.percent, view.rate.as_str()), ("1,170", 2, "12 a second"));
+        assert_eq!(PicturesView::read(&serde_json::json!({"made": 30, "lacking": 0})), None);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Tile {
             colour: page::mean_colour(placeholder),
             placeholder: page::placeholder_text(placeholder),
             href: page::address(&format!("/images/{}", card.id), filter, &[]),
-            src: card.picture_key.as_deref().map(|key| page::picture_src(card.id, "thumbnail", key)),
+            src: card.picture_key.as_deref().map(|key| page::thumbnail_src(card.id, key)),
             alt: alt(card.is_video, card.captured_at, &card.base_name),
             lack: if card.is_missing { "No longer on its disk" } else { "No picture in its files" },
             stars: card.rating.unwrap_or(0).max(0),

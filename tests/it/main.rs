@@ -2,11 +2,18 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod api;
+mod browser;
+mod db;
+mod demo;
+mod doctor;
 mod grouping;
 mod layers;
 mod metadata;
 mod migrations;
+mod pages;
 mod pictures;
+mod queue;
 mod scan;
 mod services;
 mod support;

@@ -394,6 +394,11 @@ fn a_long_path_with_blanks_works() {
     query(&services, "SELECT 1").unwrap();
     assert!(services.database_url().contains("/tmp/hm-"), "{}", services.database_url());
     assert_eq!((sandbox.postmasters().len(), sandbox.redis_servers().len()), (1, 1));
+    let short = services.database_url().split_once("host=").and_then(|(_, rest)| rest.split_once("/sockets")).unwrap().0.to_owned();
+    assert!(Path::new(&short).join("guard.sock").exists());
+    drop(services);
+    sandbox.wait_until_gone();
+    assert!(!Path::new(&short).exists(), "{short} is left behind");
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn parquet_reads_back_over_row_groups() {
     let captured: chrono::NaiveDateTime = "1919-05-04T10:11:12.345".parse().unwrap();
     assert_eq!(row.get_timestamp_micros(9).unwrap(), captured.and_utc().timestamp_micros());
     assert_eq!(row.get_long(11).unwrap(), -330);
-    assert!(row.is_null(13));
+    assert!(row.is_null(13).unwrap());
     assert_eq!(row.get_double(19).unwrap(), -45.5);
     assert_eq!(row.get_list(27).unwrap().elements().len(), 3);
     assert_eq!(row.get_long(28).unwrap(), -1);
@@ -110,7 +110,7 @@ fn parquet_reads_back_over_row_groups() {
     assert_eq!(names.join(" "), FILE_COLUMNS);
     let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
     assert_eq!(rows[0].get_string(13).unwrap(), &"ab".repeat(16));
-    assert!(rows[1].is_null(0));
+    assert!(rows[1].is_null(0).unwrap());
 }
 
 #[test]

@@ -128,7 +128,7 @@ struct Items {
     primary: u32,
     kinds: Vec<(u32, Kind)>,
     places: Vec<(u32, From, usize)>,
-    /// `ispe` and `irot` in the order of the properties; an association counts from one.
+    /// What we know of the properties, in the order of the properties; an association counts from one.
     properties: Vec<Property>,
     associations: Vec<(u32, Vec<u16>)>,
     idat_at: usize,
@@ -137,6 +137,8 @@ struct Items {
 #[derive(Debug, Clone, Copy)]
 enum Property {
     Size(u32, u32),
+    /// The part that is shown of the coded size.
+    Aperture(u32, u32),
     QuarterTurns(u8),
     Other,
 }
@@ -219,6 +221,7 @@ impl Items {
                             b"ispe" => {
                                 cursor.version().and_then(|_| Some(Property::Size(cursor.number(4)? as u32, cursor.number(4)? as u32)))
                             }
+                            b"clap" => cursor.aperture(),
                             b"irot" => cursor.number(1).map(|turns| Property::QuarterTurns(turns as u8 & 3)),
                             _ => None,
                         };
@@ -255,8 +258,11 @@ impl Items {
     fn primary_size(&self) -> Option<(u32, u32)> {
         let (_, indices) = self.associations.iter().find(|(id, _)| *id == self.primary)?;
         let mine = || indices.iter().filter_map(|index| self.properties.get(usize::from(*index).checked_sub(1)?));
-        let size = mine().find_map(|property| if let Property::Size(width, height) = property { Some((*width, *height)) } else { None });
-        let (width, height) = size.filter(|(width, height)| *width > 0 && *height > 0)?;
+        let coded = mine().find_map(|property| if let Property::Size(width, height) = property { Some((*width, *height)) } else { None });
+        let coded = coded.filter(|(width, height)| *width > 0 && *height > 0)?;
+        let shown =
+            mine().find_map(|property| if let Property::Aperture(width, height) = property { Some((*width, *height)) } else { None });
+        let (width, height) = shown.filter(|shown| shown.0 <= coded.0 && shown.1 <= coded.1).unwrap_or(coded);
         let sideways = mine().any(|property| matches!(property, Property::QuarterTurns(1 | 3)));
         Some(if sideways { (height, width) } else { (width, height) })
     }
@@ -282,8 +288,88 @@ impl<'a> Cursor<'a> {
         Some(self.take(bytes)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
     }
 
+    /// Width and height of a clean aperture, each a fraction.
+    fn aperture(&mut self) -> Option<Property> {
+        let mut side =
+            || self.number(4)?.checked_div(self.number(4)?).filter(|pixels| *pixels > 0).and_then(|pixels| u32::try_from(pixels).ok());
+        Some(Property::Aperture(side()?, side()?))
+    }
+
     /// Version of a full box; its flags are passed over.
     fn version(&mut self) -> Option<u8> {
         self.number(4).map(|flags| (flags >> 24) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(name: &[u8], content: &[u8]) -> Vec<u8> {
+        [&((content.len() + 8) as u32).to_be_bytes()[..], name, content].concat()
+    }
+
+    const EXIF: &[u8] = b"\0\0\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x04\0\0\0abc\0\0\0\0\0";
+    const XMP: &[u8] = br#"<rdf:RDF><rdf:Description xmp:Rating="3"/></rdf:RDF>"#;
+
+    /// Picture 1 with its size, crop and turn; EXIF as item 2 in `idat`; XMP as item 3 after the `meta` box.
+    fn picture(properties: &[Vec<u8>]) -> Vec<u8> {
+        let item = |id: u8, kind: &[u8], rest: &[u8]| boxed(b"infe", &[&[2, 0, 0, 0, 0, id, 0, 0], kind, b"\0", rest].concat());
+        let kinds = [item(1, b"hvc1", b""), item(2, b"Exif", b""), item(3, b"mime", b"application/rdf+xml\0")].concat();
+        let place = |id: u8, method: u8, at: u32, length: usize| {
+            [&[0, id, 0, method, 0, 0, 0, 1][..], &at.to_be_bytes(), &(length as u32).to_be_bytes()].concat()
+        };
+        let indices: Vec<u8> = (1..=properties.len() as u8).collect();
+        let associations = boxed(b"ipma", &[&[0, 0, 0, 0, 0, 0, 0, 1, 0, 1, indices.len() as u8], &indices[..]].concat());
+        let file = |xmp_at: u32| {
+            let places = [vec![1, 0, 0, 0, 0x44, 0, 0, 2], place(2, 1, 0, EXIF.len()), place(3, 0, xmp_at, XMP.len())].concat();
+            let parts = [
+                vec![0; 4],
+                boxed(b"pitm", &[0, 0, 0, 0, 0, 1]),
+                boxed(b"iinf", &[&[0, 0, 0, 0, 0, 3], &kinds[..]].concat()),
+                boxed(b"iloc", &places),
+                boxed(b"iprp", &[boxed(b"ipco", &properties.concat()), associations.clone()].concat()),
+                boxed(b"idat", EXIF),
+            ];
+            [boxed(b"ftyp", b"heic"), boxed(b"meta", &parts.concat())].concat()
+        };
+        let xmp_at = file(0).len() as u32;
+        [file(xmp_at), XMP.to_vec()].concat()
+    }
+
+    fn size(width: u32, height: u32) -> Vec<u8> {
+        boxed(b"ispe", &[&[0; 4], &width.to_be_bytes()[..], &height.to_be_bytes()].concat())
+    }
+
+    fn read(file: &[u8]) -> Draft {
+        let mut draft = Draft::default();
+        let _ = heif(&mut Source::from_slice(file), &mut draft);
+        draft
+    }
+
+    #[test]
+    fn a_heif_gives_its_shown_size_and_its_words() {
+        let draft = read(&picture(&[size(4_032, 3_024)]));
+        assert_eq!(draft.size, Some((4_032, 3_024)));
+        assert_eq!((draft.exif.make.as_deref(), draft.xmp.number(xmp::Key::Rating)), (Some("abc"), Some(3.0)));
+        assert_eq!(read(&picture(&[size(4_032, 3_024), boxed(b"irot", &[3])])).size, Some((3_024, 4_032)));
+        let crop: Vec<u8> = [100u32, 1, 133, 1, 0, 1, 0, 1].iter().flat_map(|number| number.to_be_bytes()).collect();
+        assert_eq!(read(&picture(&[size(100, 134), boxed(b"clap", &crop)])).size, Some((100, 133)));
+    }
+
+    #[test]
+    fn a_heif_cut_anywhere_does_not_break_the_reader() {
+        let whole = picture(&[size(40, 30), boxed(b"irot", &[1])]);
+        for end in 0..whole.len() {
+            read(&whole[..end]);
+        }
+    }
+
+    #[test]
+    fn a_box_that_claims_nothing_or_all_ends_the_list() {
+        for lengths in [[0, 0, 0, 0], [0, 0, 0, 4], [0xff; 4]] {
+            let file = [&lengths[..], b"free", &[0; 40]].concat();
+            assert!(list(&mut Source::from_slice(&file), 0, file.len() as u64).len() <= 1);
+        }
     }
 }

@@ -18,54 +18,89 @@ pub(super) fn png(source: &mut Source<'_>, draft: &mut Draft) -> Option<()> {
     for _ in 0..MOST_CHUNKS {
         let Some(start) = source.array::<8>(at) else { break };
         let length = be32(&start) as usize;
-        let content = at + 8;
-        match &start[4..] {
-            b"eXIf" => exif_chunk(source, content, length, draft),
-            b"iTXt" => {
-                let text = source.up_to(content, length.min(xmp::LONGEST_PACKET_BYTES)).unwrap_or_default();
-                if let Some(rest) = text.strip_prefix(PNG_XMP) {
-                    match rest {
-                        // Not compressed; then method, language and translated keyword.
-                        [0, _, rest @ ..] => {
-                            let packet = rest.splitn(3, |byte| *byte == 0).nth(2).unwrap_or_default();
-                            draft.xmp.extend(xmp::read(packet).0);
-                        }
-                        _ => draft.second_opinion = true,
-                    }
-                }
-            }
-            // ImageMagick keeps EXIF, IPTC and XMP as compressed hexadecimal text; exiv2 unpacks it.
-            b"zTXt" | b"tEXt" if source.up_to(content, 16.min(length)).is_some_and(|text| text.starts_with(b"Raw profile type")) => {
-                draft.second_opinion = true
-            }
-            b"IEND" => break,
-            _ => {}
+        let next = at + 12 + length as u64;
+        if &start[4..] == b"IDAT" && next > source.head().len() as u64 && source.size() > source.head().len() as u64 {
+            // Hundreds of pieces of picture may follow; words after them are near the end.
+            png_tail(source, draft);
+            break;
         }
-        at = content + length as u64 + 4;
+        if &start[4..] == b"IEND" {
+            break;
+        }
+        png_chunk(source, &start[4..], at + 8, length, draft);
+        at = next;
     }
     draft.size.map(|_| ())
 }
 
+/// Looks for chunks with words in the end of the file, by their names: the way there is not walked.
+fn png_tail(source: &mut Source<'_>, draft: &mut Draft) {
+    let tail = source.tail();
+    let tail_at = source.size() - tail.len() as u64;
+    for name_at in 4..tail.len().saturating_sub(8) {
+        let name = &tail[name_at..name_at + 4];
+        if matches!(name, b"eXIf" | b"iTXt" | b"zTXt" | b"tEXt") {
+            let length = be32(&tail[name_at - 4..]) as usize;
+            // A real chunk ends within the file, with a checksum and another chunk after it.
+            if name_at + 4 + length + 12 <= tail.len() {
+                png_chunk(source, name, tail_at + name_at as u64 + 4, length, draft);
+            }
+        }
+    }
+}
+
+fn png_chunk(source: &mut Source<'_>, name: &[u8], content: u64, length: usize, draft: &mut Draft) {
+    match name {
+        b"eXIf" => exif_chunk(source, content, length, draft),
+        b"iTXt" => {
+            let text = source.up_to(content, length.min(xmp::LONGEST_PACKET_BYTES)).unwrap_or_default();
+            match text.strip_prefix(PNG_XMP) {
+                // Not compressed; then method, language and translated keyword.
+                Some([0, _, rest @ ..]) => {
+                    let packet = rest.splitn(3, |byte| *byte == 0).nth(2).unwrap_or_default();
+                    draft.xmp.extend(xmp::read(packet).0);
+                }
+                Some(_) => draft.second_opinion = true,
+                None => {}
+            }
+        }
+        // ImageMagick keeps EXIF, IPTC and XMP as compressed hexadecimal text; exiv2 unpacks it.
+        b"zTXt" | b"tEXt" if source.up_to(content, 16.min(length)).is_some_and(|text| text.starts_with(b"Raw profile type")) => {
+            draft.second_opinion = true;
+        }
+        _ => {}
+    }
+}
+
 /// Reads a WEBP. `None` when it has no size.
 pub(super) fn webp(source: &mut Source<'_>, draft: &mut Draft) -> Option<()> {
-    for chunk in riff_chunks(source, 12, source.size()) {
-        match &chunk.name {
+    let mut at = 12;
+    for _ in 0..MOST_CHUNKS {
+        let Some([n0, n1, n2, n3, length @ ..]) = source.array::<8>(at) else { break };
+        let length = u32::from_le_bytes(length) as usize;
+        let content = at + 8;
+        at = content + length as u64 + (length as u64 & 1);
+        match &[n0, n1, n2, n3] {
             b"VP8X" => {
-                let [_, _, _, _, w0, w1, w2, h0, h1, h2] = source.array::<10>(chunk.at)?;
+                let [flags, _, _, _, w0, w1, w2, h0, h1, h2] = source.array::<10>(content)?;
                 draft.size = size(1 + u32::from_le_bytes([w0, w1, w2, 0]), 1 + u32::from_le_bytes([h0, h1, h2, 0]));
+                let has_exif_or_xmp = flags & 0x0c != 0;
+                if !has_exif_or_xmp {
+                    break;
+                }
             }
             b"VP8 " if draft.size.is_none() => {
-                let [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] = source.array::<10>(chunk.at)? else { continue };
+                let [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] = source.array::<10>(content)? else { continue };
                 draft.size = size(u32::from(u16::from_le_bytes([w0, w1]) & 0x3fff), u32::from(u16::from_le_bytes([h0, h1]) & 0x3fff));
             }
             b"VP8L" if draft.size.is_none() => {
-                let [0x2f, bits @ ..] = source.array::<5>(chunk.at)? else { continue };
+                let [0x2f, bits @ ..] = source.array::<5>(content)? else { continue };
                 let bits = u32::from_le_bytes(bits);
                 draft.size = size(1 + (bits & 0x3fff), 1 + (bits >> 14 & 0x3fff));
             }
-            b"EXIF" => exif_chunk(source, chunk.at, chunk.length, draft),
+            b"EXIF" => exif_chunk(source, content, length, draft),
             b"XMP " => {
-                let packet = source.up_to(chunk.at, chunk.length.min(xmp::LONGEST_PACKET_BYTES)).unwrap_or_default();
+                let packet = source.up_to(content, length.min(xmp::LONGEST_PACKET_BYTES)).unwrap_or_default();
                 draft.xmp.extend(xmp::read(packet).0);
             }
             _ => {}
@@ -83,23 +118,6 @@ pub(super) fn avi(source: &mut Source<'_>, draft: &mut Draft) -> Option<()> {
         draft.size = size(number(64), number(68));
     }
     draft.size.map(|_| ())
-}
-
-struct Chunk {
-    name: [u8; 4],
-    at: u64,
-    length: usize,
-}
-
-fn riff_chunks(source: &mut Source<'_>, mut at: u64, end: u64) -> Vec<Chunk> {
-    let mut chunks = Vec::new();
-    while at < end && chunks.len() < MOST_CHUNKS {
-        let Some([n0, n1, n2, n3, length @ ..]) = source.array::<8>(at) else { break };
-        let length = u32::from_le_bytes(length) as usize;
-        chunks.push(Chunk { name: [n0, n1, n2, n3], at: at + 8, length });
-        at += 8 + length as u64 + (length as u64 & 1);
-    }
-    chunks
 }
 
 /// EXIF, with or without the header that only JPEG should have.
@@ -139,6 +157,23 @@ mod tests {
         .concat();
         let mut draft = Draft::default();
         png(&mut Source::from_slice(&file), &mut draft).unwrap();
+        assert_eq!((draft.size, draft.xmp.first(xmp::Key::Rating)), (Some((300, 200)), Some("5")));
+    }
+
+    #[test]
+    fn words_after_a_large_pngs_picture_are_found() {
+        let chunk = |name: &[u8], data: &[u8]| [&(data.len() as u32).to_be_bytes()[..], name, data, &[0; 4]].concat();
+        let header = [&300u32.to_be_bytes()[..], &200u32.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
+        let packet = [PNG_XMP, &[0, 0, 0, 0][..], br#"<rdf:RDF><rdf:Description xmp:Rating="5"/></rdf:RDF>"#].concat();
+        let start = [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &header)].concat();
+        let picture = chunk(b"IDAT", &[1; 9_000]).repeat(50);
+        let file = [start, picture, chunk(b"iTXt", &packet), chunk(b"IEND", &[])].concat();
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(on_disk.path(), &file).unwrap();
+        let opened = std::fs::File::open(on_disk.path()).unwrap();
+        let mut source = Source::new(&opened, file.len() as u64, &file[..128 << 10], &file[file.len() - (64 << 10)..]);
+        let mut draft = Draft::default();
+        png(&mut source, &mut draft).unwrap();
         assert_eq!((draft.size, draft.xmp.first(xmp::Key::Rating)), (Some((300, 200)), Some("5")));
     }
 

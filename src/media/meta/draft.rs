@@ -4,10 +4,10 @@ use super::{
     dates,
     exif::{self, ExifTags},
     iptc::IptcTags,
-    text,
+    place, text,
     xmp::{Key, XmpTags},
 };
-use crate::models::{CapturedAt, Facts, Gps, Orientation};
+use crate::models::{CapturedAt, Facts, Orientation};
 
 /// Everything read from one file.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Draft {
             f_number: exif.f_number.or_else(|| positive(Key::FNumber)),
             exposure_s: exif.exposure_s.or_else(|| positive(Key::ExposureTime)),
             focal_length_mm: exif.focal_length_mm.or_else(|| positive(Key::FocalLength)),
-            gps: exif.gps.or_else(|| xmp_place(&xmp)),
+            gps: exif.gps.or_else(|| place::from_xmp(&xmp)),
             orientation: orientation.filter(|_| !decoder_turns),
             width_px: size.map(|(width, _)| width),
             height_px: size.map(|(_, height)| height),
@@ -125,21 +125,6 @@ fn hierarchy(xmp: &XmpTags) -> Vec<String> {
     text::add_new(&mut found, xmp.all(Key::LastKeyword).map(|path| path.replace('/', "|")));
     text::add_new(&mut found, xmp.all(Key::CatalogSets).map(str::to_owned));
     found
-}
-
-/// XMP writes places as `59,54.83N` or `59,54,50N`.
-fn xmp_place(xmp: &XmpTags) -> Option<Gps> {
-    let degrees = |key, positive: char, negative: char| -> Option<f64> {
-        let text = xmp.first(key)?.to_ascii_uppercase();
-        let sign = if text.ends_with(negative) { -1.0 } else { 1.0 };
-        let numbers: Result<Vec<f64>, _> =
-            text.trim_end_matches([positive, negative]).split(',').map(|part| part.trim().parse::<f64>()).collect();
-        let numbers = numbers.ok().filter(|numbers| (1..=3).contains(&numbers.len()))?;
-        let sum: f64 = numbers.iter().zip([1.0, 60.0, 3_600.0]).map(|(number, divisor)| number / divisor).sum();
-        sum.is_finite().then_some(sign * sum)
-    };
-    let altitude = xmp.number(Key::GpsAltitude).map(|metres| if xmp.first(Key::GpsAltitudeRef) == Some("1") { -metres } else { metres });
-    exif::place_on_earth(degrees(Key::GpsLatitude, 'N', 'S')?, degrees(Key::GpsLongitude, 'E', 'W')?, altitude)
 }
 
 /// Fills what `facts` lacks from `other`, a second reader's; says whether anything came of it.

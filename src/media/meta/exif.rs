@@ -7,6 +7,7 @@ use encoding_rs::UTF_16LE;
 
 use super::{
     dates::{self, Moment},
+    place,
     source::Source,
     text,
     tiff::{Entry, Tiff},
@@ -250,15 +251,15 @@ impl Reading {
         }
         let void = letters[9] == Some(b'V');
         let degrees = |parts: &[f64], letter: Option<u8>, positive, negative| match letter?.to_ascii_uppercase() {
-            letter if letter == positive => sexagesimal(parts),
-            letter if letter == negative => sexagesimal(parts).map(|degrees| -degrees),
+            letter if letter == positive => place::sexagesimal(parts),
+            letter if letter == negative => place::sexagesimal(parts).map(|degrees| -degrees),
             _ => None,
         };
         let place = (degrees(&latitude, letters[1], b'N', b'S'), degrees(&longitude, letters[3], b'E', b'W'));
         if let (Some(latitude), Some(longitude)) = place
             && !void
         {
-            self.tags.gps = place_on_earth(latitude, longitude, altitude.map(|metres| if below { -metres } else { metres }));
+            self.tags.gps = place::on_earth(latitude, longitude, altitude.map(|metres| if below { -metres } else { metres }));
         }
     }
 
@@ -296,17 +297,151 @@ pub(super) fn lens_is_named(lens: &str) -> bool {
     lens.chars().any(char::is_alphanumeric) && !matches!(lens, "0" | "None" | "Unknown" | "N/A" | "n/a" | "Fixed Lens" | "0.0 mm f/0.0")
 }
 
-/// Degrees, minutes, seconds; minutes and seconds may be missing.
-fn sexagesimal(parts: &[f64]) -> Option<f64> {
-    let part = |index: usize| parts.get(index).copied().filter(|number| number.is_finite()).unwrap_or(0.0);
-    let degrees = parts.first().copied().filter(|degrees| degrees.is_finite())?;
-    Some(degrees + part(1) / 60.0 + part(2) / 3_600.0)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A place with possible coordinates; exactly 0, 0 is what devices write without a fix.
-pub(super) fn place_on_earth(latitude_deg: f64, longitude_deg: f64, altitude_m: Option<f64>) -> Option<Gps> {
-    let possible = latitude_deg.abs() <= 90.0 && longitude_deg.abs() <= 180.0;
-    let no_fix = latitude_deg == 0.0 && longitude_deg == 0.0;
-    let altitude_m = altitude_m.filter(|metres| metres.is_finite() && (-12_000.0..=100_000.0).contains(metres));
-    (possible && !no_fix).then_some(Gps { latitude_deg, longitude_deg, altitude_m })
+    /// A directory to be laid out: tag, type, values as bytes; and the directories it points to.
+    struct Ifd(Vec<(u16, u16, Vec<u8>)>, Vec<(u16, Ifd)>);
+
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+
+    /// Lays out a little-endian directory at `at`.
+    fn laid_out(ifd: &Ifd, at: usize) -> Vec<u8> {
+        let widths = |kind: u16| [0, 1, 1, 2, 4, 8, 1, 1][usize::from(kind)];
+        let count = ifd.0.len() + ifd.1.len();
+        let mut table = (count as u16).to_le_bytes().to_vec();
+        let mut data = Vec::new();
+        let data_at = at + 6 + count * 12;
+        let mut put = |tag: u16, kind: u16, values: u32, raw: Option<&[u8]>, pointer: usize| {
+            table.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+            table.extend(values.to_le_bytes());
+            match raw {
+                Some(raw) if raw.len() <= 4 => table.extend(raw.iter().copied().chain(std::iter::repeat(0)).take(4)),
+                _ => table.extend((pointer as u32).to_le_bytes()),
+            }
+        };
+        for (tag, kind, raw) in &ifd.0 {
+            put(*tag, *kind, (raw.len() / widths(*kind)) as u32, Some(raw), data_at + data.len());
+            if raw.len() > 4 {
+                data.extend(raw);
+            }
+        }
+        for (tag, inner) in &ifd.1 {
+            let inner_at = data_at + data.len();
+            put(*tag, LONG, 1, None, inner_at);
+            data.extend(laid_out(inner, inner_at));
+        }
+        table.extend([0; 4]);
+        [table, data].concat()
+    }
+
+    fn file(ifd: &Ifd) -> Vec<u8> {
+        [b"II*\0\x08\0\0\0".to_vec(), laid_out(ifd, 8)].concat()
+    }
+
+    fn tags(ifd: &Ifd) -> ExifTags {
+        read(&mut Source::from_slice(&file(ifd)), 0).unwrap()
+    }
+
+    fn text(tag: u16, text: &str) -> (u16, u16, Vec<u8>) {
+        (tag, 2, [text.as_bytes(), &[0]].concat())
+    }
+
+    fn ratios(tag: u16, numbers: &[(u32, u32)]) -> (u16, u16, Vec<u8>) {
+        (tag, 5, numbers.iter().flat_map(|(above, below)| [above.to_le_bytes(), below.to_le_bytes()].concat()).collect())
+    }
+
+    fn short(tag: u16, number: u16) -> (u16, u16, Vec<u8>) {
+        (tag, SHORT, number.to_le_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_a_camera_writes_is_read() {
+        let gps = Ifd(
+            vec![
+                text(1, "S"),
+                ratios(2, &[(33, 1), (30, 1), (36, 1)]),
+                text(3, "E"),
+                ratios(4, &[(151, 1), (0, 0), (0, 0)]),
+                (5, 1, vec![1]),
+                ratios(6, &[(25, 2)]),
+            ],
+            vec![],
+        );
+        let times = vec![text(0x9003, "2020:01:02 03:04:05"), text(0x9011, "+10:00"), text(0x9291, "25")];
+        let shot = vec![
+            ratios(0x829a, &[(1, 125)]),
+            ratios(0x829d, &[(28, 10)]),
+            short(0x8827, 65_535),
+            short(0x8832, 800),
+            text(0xa434, "RF50mm F1.8 STM"),
+        ];
+        let exif = Ifd([times, shot].concat(), vec![]);
+        let root = Ifd(
+            vec![text(0x010f, "Canon"), text(0x0110, "EOS R6 "), short(0x0112, 6), short(0x4746, 4)],
+            vec![(0x8769, exif), (0x8825, gps)],
+        );
+        let tags = tags(&root);
+        assert_eq!(
+            (tags.make.as_deref(), tags.model.as_deref(), tags.lens.as_deref()),
+            (Some("Canon"), Some("EOS R6"), Some("RF50mm F1.8 STM"))
+        );
+        assert_eq!((tags.iso, tags.f_number, tags.exposure_s, tags.rating), (Some(800), Some(2.8), Some(0.008), Some(4)));
+        assert_eq!(tags.orientation.map(Orientation::exif), Some(6));
+        let original = tags.original.unwrap();
+        assert_eq!((original.local.to_string().as_str(), original.offset_minutes), ("2020-01-02 03:04:05.250", Some(600)));
+        let gps = tags.gps.unwrap();
+        assert!((gps.latitude_deg + 33.51).abs() < 1e-9 && gps.longitude_deg == 151.0 && gps.altitude_m == Some(-12.5), "{gps:?}");
+    }
+
+    #[test]
+    fn no_fix_is_no_place() {
+        let place = |status: &str, latitude: u32, letter: &str| {
+            let gps = Ifd(vec![text(1, letter), ratios(2, &[(latitude, 1)]), text(3, "E"), ratios(4, &[(0, 1)]), text(9, status)], vec![]);
+            tags(&Ifd(vec![], vec![(0x8825, gps)])).gps
+        };
+        assert!(place("A", 5, "N").is_some());
+        assert!(place("V", 5, "N").is_none());
+        assert!(place("A", 0, "N").is_none());
+        assert!(place("A", 91, "N").is_none());
+        assert!(place("A", 5, "?").is_none());
+    }
+
+    #[test]
+    fn apples_and_canons_notes_are_read() {
+        // Big-endian, offsets from the note's own start.
+        let apple = [b"Apple iOS\0\0\x01MM", &[0, 1, 0, 0x11, 0, 2, 0, 0, 0, 5, 0, 0, 0, 32, 0, 0, 0, 0][..], b"1-2-3\0"].concat();
+        let exif = Ifd(vec![(0x927c, 7, apple)], vec![]);
+        assert_eq!(tags(&Ifd(vec![], vec![(0x8769, exif)])).content_id.as_deref(), Some("1-2-3"));
+        let canon = Ifd(vec![text(0x0095, "EF24-105mm f/4L IS USM")], vec![]);
+        let exif = Ifd(vec![], vec![(0x927c, canon)]);
+        let root = file(&Ifd(vec![text(0x010f, "Canon")], vec![(0x8769, exif)]));
+        // The builder points to the note with one LONG; a note is bytes, as long as they are.
+        let at = root.windows(2).position(|tag| tag == 0x927c_u16.to_le_bytes()).unwrap();
+        let mut root = root;
+        root[at + 2] = 7;
+        root[at + 4] = 40;
+        assert_eq!(read(&mut Source::from_slice(&root), 0).unwrap().lens.as_deref(), Some("EF24-105mm f/4L IS USM"));
+    }
+
+    #[test]
+    fn the_full_picture_is_told_from_previews() {
+        let picture = |kind: u16, width: u16| Ifd(vec![short(0x00fe, kind), short(0x0100, width), short(0x0101, 100)], vec![]);
+        let mut root = picture(1, 9_000);
+        root.1 = vec![(0x014a, picture(0, 6_000))];
+        assert_eq!(tags(&root).full_size, Some((6_000, 100)));
+        root.1 = vec![(0x014a, picture(1, 400))];
+        assert_eq!(tags(&root).full_size, Some((9_000, 100)));
+    }
+
+    #[test]
+    fn a_structure_that_points_to_itself_ends() {
+        let mut root = file(&Ifd(vec![], vec![(0x8769, Ifd(vec![], vec![])), (0x014a, Ifd(vec![], vec![]))]));
+        for entry in [10, 22] {
+            root[entry + 8] = 8;
+        }
+        assert!(read(&mut Source::from_slice(&root), 0).is_some());
+    }
 }

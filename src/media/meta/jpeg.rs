@@ -66,26 +66,34 @@ pub(super) fn read(source: &mut Source<'_>, base: u64, draft: &mut Draft) -> Opt
 }
 
 fn app1(source: &mut Source<'_>, at: u64, length: usize, draft: &mut Draft, parts: &mut Vec<Part>) {
-    let Some(segment) = source.up_to(at, length) else { return };
-    if segment.starts_with(EXIF) {
-        if draft.exif_block.is_none() {
-            let base = at + EXIF.len() as u64;
-            if let Some(tags) = exif::read(source, base) {
-                draft.exif = tags;
-                draft.exif_block = Some((base, length - EXIF.len()));
-            }
+    // A segment's start says what it is; the parts of a depth map, say, are not fetched.
+    let Some(start) = source.up_to(at, length.min(128)) else { return };
+    if start.starts_with(EXIF) {
+        let base = at + EXIF.len() as u64;
+        if draft.exif_block.is_none()
+            && let Some(tags) = exif::read(source, base)
+        {
+            draft.exif = tags;
+            draft.exif_block = Some((base, length - EXIF.len()));
         }
-    } else if let Some(packet) = segment.strip_prefix(XMP) {
-        let (tags, _) = xmp::read(packet);
-        draft.xmp.extend(tags);
-    } else if let Some(part) = segment.strip_prefix(EXTENDED_XMP)
-        && let Some((head, data)) = part.split_first_chunk::<40>()
+    } else if let Some(head) = start.strip_prefix(EXTENDED_XMP) {
+        let header_bytes = EXTENDED_XMP.len() + 40;
+        if let (Some((id, numbers)), Some(data_bytes)) = (head.split_first_chunk::<32>(), length.checked_sub(header_bytes))
+            && numbers.len() >= 8
+        {
+            let number = |index: usize| numbers[index..index + 4].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            parts.push(Part { id: *id, full_bytes: number(0), offset: number(4), at: at + header_bytes as u64, length: data_bytes });
+        }
+    } else if let Some(skip) = if start.starts_with(XMP) { Some(XMP.len()) } else { unmarked_packet(start) }
+        && let Some(segment) = source.up_to(at, length)
     {
-        let number = |index: usize| head[index..index + 4].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        let (id, _) = head.split_first_chunk::<32>().expect("the head is forty bytes long");
-        let data_at = at + (length - data.len().min(length)) as u64;
-        parts.push(Part { id: *id, full_bytes: number(32), offset: number(36), at: data_at, length: data.len() });
+        draft.xmp.extend(xmp::read(&segment[skip..]).0);
     }
+}
+
+/// Where a packet starts that some programs write without XMP's header, or with a damaged one.
+fn unmarked_packet(start: &[u8]) -> Option<usize> {
+    start.windows(10).position(|text| matches!(text, b"<?xpacket " | b"<x:xmpmeta"))
 }
 
 /// Puts together the packet that the main one names, if it is short enough to be words.

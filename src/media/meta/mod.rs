@@ -8,11 +8,12 @@ mod chunks;
 mod dates;
 mod draft;
 mod exif;
+pub mod exiv2;
 mod iptc;
 mod jpeg;
 mod jxl;
+mod place;
 mod raw;
-pub mod rexiv2;
 mod sidecar;
 mod sniff;
 mod source;
@@ -20,6 +21,7 @@ mod text;
 mod tiff;
 mod video;
 mod xmp;
+mod xmp_names;
 
 use std::{
     cell::RefCell,
@@ -120,7 +122,7 @@ impl MetaReader {
     /// For a person.
     pub fn read_with_exiv2(&self, path: &Path) -> Result<Facts, String> {
         let pool = self.exiv2.as_ref().ok_or("this reader has no children")?;
-        rexiv2::ask_about_path(pool, path, self.timeout)
+        exiv2::ask_about_path(pool, path, self.timeout)
     }
 
     fn read_source(&self, source: &mut Source<'_>, path: &Path, format: FileFormat) -> FileReading {
@@ -174,13 +176,13 @@ impl MetaReader {
             (Need::Lens, None) => None,
             (Need::Lens, Some(pool)) => {
                 let block = exif_block.and_then(|(at, length)| source.up_to(at, length));
-                if let Some(Ok(second)) = block.map(|block| rexiv2::ask_about_bytes(pool, block, self.timeout)) {
+                if let Some(Ok(second)) = block.map(|block| exiv2::ask_about_bytes(pool, block, self.timeout)) {
                     add(&mut facts, Facts { lens: second.lens, ..Facts::default() });
                 }
                 None
             }
             (Need::Everything, None) => whole.is_none().then(broken),
-            (Need::Everything, Some(pool)) => match rexiv2::ask_about_path(pool, path, self.timeout) {
+            (Need::Everything, Some(pool)) => match exiv2::ask_about_path(pool, path, self.timeout) {
                 Ok(mut second) => {
                     second.orientation = second.orientation.filter(|_| !decoder_turns);
                     add(&mut facts, second);
@@ -242,7 +244,9 @@ fn add(facts: &mut Facts, second: Facts) {
 
 fn read_sidecar(source: &mut Source<'_>, format: FileFormat) -> FileReading {
     if source.size() > sidecar::LONGEST_BYTES {
-        return FileReading { error: Some("too long for a sidecar".to_owned()), ..FileReading::default() };
+        // Long JSON is some other program's.
+        let error = (format != FileFormat::TakeoutJson).then(|| "too long for a sidecar".to_owned());
+        return FileReading { error, ..FileReading::default() };
     }
     let length = source.size() as usize;
     match source.bytes(0, length) {

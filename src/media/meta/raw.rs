@@ -35,7 +35,7 @@ pub(super) fn tiff(source: &mut Source<'_>, format: FileFormat, draft: &mut Draf
     let preview = tags.jpeg;
     draft.exif = tags;
     if let Some((at, _)) = preview
-        && draft.exif.original.is_none()
+        && (draft.exif.original.is_none() || draft.exif.software.is_none())
     {
         with_embedded_jpeg(source, at, draft);
     }
@@ -99,6 +99,9 @@ fn with_embedded_jpeg(source: &mut Source<'_>, at: u64, draft: &mut Draft) {
         draft.exif.model = outer.model.or(draft.exif.model.take());
         draft.exif.orientation = outer.orientation.or(draft.exif.orientation);
         draft.exif.iso = draft.exif.iso.or(outer.iso);
+        draft.exif.original = outer.original.or(draft.exif.original);
+        draft.exif.gps = outer.gps.or(draft.exif.gps);
+        draft.exif.lens = outer.lens.or(draft.exif.lens.take());
         draft.exif_block = inner.exif_block;
     }
     draft.xmp.extend(inner.xmp);

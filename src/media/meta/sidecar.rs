@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use serde::Deserialize;
 
-use super::{FileReading, dates::Moment, draft::Draft, exif, text, xmp};
+use super::{FileReading, dates::Moment, draft::Draft, place, text, xmp};
 use crate::models::{Facts, FileFormat};
 
 /// Longest sidecar read, in bytes.
@@ -61,13 +61,13 @@ fn takeout(content: &[u8]) -> (Facts, Option<String>) {
     let seconds = taken.timestamp.and_then(|value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()));
     let local = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).map(|time| time.naive_utc());
     let plausible = local.filter(|local| (1800..=2100).contains(&chrono::Datelike::year(local)));
-    let place = |place: Option<Place>| {
-        let place = place?;
-        exif::place_on_earth(place.latitude?, place.longitude?, place.altitude.filter(|metres| *metres != 0.0))
+    let known = |place: Option<Place>| {
+        let written = place?;
+        place::on_earth(written.latitude?, written.longitude?, written.altitude.filter(|metres| *metres != 0.0))
     };
     let facts = Facts {
         captured_at: plausible.map(|local| Moment { local, offset_minutes: Some(0) }.captured("Takeout:photoTakenTime")),
-        gps: place(json.geo_data).or_else(|| place(json.geo_data_exif)),
+        gps: known(json.geo_data).or_else(|| known(json.geo_data_exif)),
         description: json.description.as_deref().and_then(text::clean).and_then(text::meaningful),
         sidecar_for: json.title.as_deref().and_then(text::clean),
         reader: "takeout".to_owned(),

@@ -1,6 +1,6 @@
 //! What a file really is, by its first bytes: names lie, and readers must not be fed with something else.
 
-use crate::models::FileFormat;
+use crate::models::{FileFormat, FileKind};
 
 /// What the first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,23 +73,8 @@ impl Content {
             Self::Png => format == F::Png,
             Self::Webp => format == F::Webp,
             Self::Avi => format == F::Avi,
-            Self::Tiff => matches!(
-                format,
-                F::Tiff
-                    | F::Cr2
-                    | F::Nef
-                    | F::Nrw
-                    | F::Arw
-                    | F::Dng
-                    | F::Pef
-                    | F::Srw
-                    | F::ThreeFr
-                    | F::Iiq
-                    | F::Gpr
-                    | F::Orf
-                    | F::Rwl
-                    | F::Rw2
-            ),
+            // Makers and converters share the magic number: a DNG under another RAW's name is not worth a complaint.
+            Self::Tiff => format == F::Tiff || format.kind() == FileKind::Raw,
             Self::Orf => format == F::Orf,
             Self::Rw2 => matches!(format, F::Rw2 | F::Rwl),
             Self::Heif => format == F::Heif,

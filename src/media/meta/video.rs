@@ -7,11 +7,11 @@ use chrono::DateTime;
 
 use super::{
     boxes::{self, Bmff},
-    dates, exif,
+    dates, place,
     source::Source,
     text,
 };
-use crate::models::{CapturedAt, Facts, Gps};
+use crate::models::{CapturedAt, Facts};
 
 /// Seconds from 1904, QuickTime's beginning, to 1970.
 const FROM_1904_S: i64 = 2_082_844_800;
@@ -83,11 +83,9 @@ fn apple_keys(source: &mut Source<'_>, meta: Bmff, facts: &mut Facts) {
     let Some(list) = boxes::find(source, meta, &[b"ilst"]) else { return };
     for item in boxes::list(source, list.at, list.end) {
         let number = u32::from_be_bytes(item.name) as usize;
-        let Some(name) =
-            number.checked_sub(1).and_then(|index| names.get(index)).and_then(|name| name.content(source, 256)).map(<[u8]>::to_vec)
-        else {
-            continue;
-        };
+        let named = number.checked_sub(1).and_then(|index| names.get(index)).and_then(|name| name.content(source, 256)).map(<[u8]>::to_vec);
+        // Without a list of names each item is its own.
+        let name = named.unwrap_or_else(|| item.name.to_vec());
         let Some(data) = boxes::find(source, item, &[b"data"]) else { continue };
         // Type and locale, then the text.
         let Some(value) = data.content(source, 64 << 10).and_then(|content| text::from_bytes(content.get(8..)?)) else { continue };
@@ -96,7 +94,7 @@ fn apple_keys(source: &mut Source<'_>, meta: Bmff, facts: &mut Facts) {
                 facts.captured_at =
                     dates::parse(&value).map(|moment| moment.captured("QuickTime:CreationDate")).or(facts.captured_at.take());
             }
-            b"com.apple.quicktime.location.ISO6709" => facts.gps = place(&value).or(facts.gps),
+            b"com.apple.quicktime.location.ISO6709" | b"\xa9xyz" => facts.gps = place::from_iso6709(&value).or(facts.gps),
             b"com.apple.quicktime.make" => facts.make = Some(value),
             b"com.apple.quicktime.model" => facts.model = Some(value),
             b"com.apple.quicktime.software" => facts.software = Some(value),
@@ -111,9 +109,13 @@ fn apple_keys(source: &mut Source<'_>, meta: Bmff, facts: &mut Facts) {
 /// The older way, which Android writes: one box a value, its text after length and language.
 fn user_data(source: &mut Source<'_>, user_data: Bmff, facts: &mut Facts) {
     for found in boxes::list(source, user_data.at, user_data.end) {
+        if &found.name == b"meta" {
+            apple_keys(source, found, facts);
+            continue;
+        }
         let Some(value) = found.content(source, 64 << 10).and_then(|content| text::from_bytes(content.get(4..)?)) else { continue };
         match &found.name {
-            b"\xa9xyz" => facts.gps = facts.gps.or_else(|| place(&value)),
+            b"\xa9xyz" => facts.gps = facts.gps.or_else(|| place::from_iso6709(&value)),
             b"\xa9mak" => facts.make = facts.make.take().or(Some(value)),
             b"\xa9mod" => facts.model = facts.model.take().or(Some(value)),
             b"\xa9swr" => facts.software = facts.software.take().or(Some(value)),
@@ -122,20 +124,10 @@ fn user_data(source: &mut Source<'_>, user_data: Bmff, facts: &mut Facts) {
     }
 }
 
-/// `+48.7758+009.1829+245.000/`.
-fn place(iso6709: &str) -> Option<Gps> {
-    let body = iso6709.split('/').next()?;
-    let starts: Vec<usize> = body.char_indices().filter(|(_, character)| matches!(character, '+' | '-')).map(|(index, _)| index).collect();
-    let mut numbers = starts.iter().enumerate().map_while(|(index, start)| {
-        let end = starts.get(index + 1).copied().unwrap_or(body.len());
-        body[*start..end].trim_end_matches(|character: char| !character.is_ascii_digit()).parse::<f64>().ok()
-    });
-    exif::place_on_earth(numbers.next()?, numbers.next()?, numbers.next())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Gps;
 
     fn boxed(name: &[u8], content: &[u8]) -> Vec<u8> {
         [&((content.len() + 8) as u32).to_be_bytes()[..], name, content].concat()

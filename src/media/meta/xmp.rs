@@ -4,18 +4,22 @@
 //! not their prefix; entities other than XML's own are never expanded; depth and amounts are bounded.
 //!
 //! # Source
-//! XMP specification parts 1 and 2; MWG guidelines; exif, lr, digiKam and MicrosoftPhoto namespaces as exiftool names them.
+//! XMP specification part 1; the names are next door.
 
 use std::borrow::Cow;
 
 use encoding_rs::{UTF_16BE, UTF_16LE, WINDOWS_1252};
 use quick_xml::{
     events::{BytesStart, Event},
-    name::{QName, ResolveResult},
+    name::QName,
     reader::NsReader,
 };
 
-use super::text;
+pub(super) use super::xmp_names::Key;
+use super::{
+    text,
+    xmp_names::{Ns, key},
+};
 
 /// Deeper packets are hostile: real ones stay under twenty.
 const DEEPEST: usize = 64;
@@ -23,128 +27,6 @@ const DEEPEST: usize = 64;
 const MOST_VALUES: usize = 10_000;
 /// Packets longer than this are not read: they hold masks and depth maps, not words.
 pub(super) const LONGEST_PACKET_BYTES: usize = 8 << 20;
-
-macro_rules! keys {
-    ($($key:ident = $namespace:ident : $($local:literal)|+;)+) => {
-        /// A property we know.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Key { $($key),+ }
-
-        fn key(namespace: Ns, local: &str) -> Option<Key> {
-            match (namespace, local) {
-                $($((Ns::$namespace, $local))|+ => Some(Key::$key),)+
-                _ => None,
-            }
-        }
-    };
-}
-
-keys! {
-    Title = Dc: "title";
-    Description = Dc: "description";
-    Subject = Dc: "subject";
-    Rating = Xmp: "Rating";
-    CreateDate = Xmp: "CreateDate";
-    CreatorTool = Xmp: "CreatorTool";
-    DateTimeOriginal = Exif: "DateTimeOriginal";
-    DateTimeDigitized = Exif: "DateTimeDigitized";
-    SubSecTimeOriginal = Exif: "SubsecTimeOriginal" | "SubSecTimeOriginal";
-    OffsetTimeOriginal = Exif: "OffsetTimeOriginal";
-    GpsLatitude = Exif: "GPSLatitude";
-    GpsLongitude = Exif: "GPSLongitude";
-    GpsAltitude = Exif: "GPSAltitude";
-    GpsAltitudeRef = Exif: "GPSAltitudeRef";
-    Iso = Exif: "ISOSpeedRatings";
-    FNumber = Exif: "FNumber";
-    ExposureTime = Exif: "ExposureTime";
-    FocalLength = Exif: "FocalLength";
-    Sensitivity = ExifEx: "PhotographicSensitivity";
-    LensModel = ExifEx: "LensModel";
-    AuxLens = Aux: "Lens";
-    Make = Tiff: "Make";
-    Model = Tiff: "Model";
-    Orientation = Tiff: "Orientation";
-    Software = Tiff: "Software";
-    DateCreated = Photoshop: "DateCreated";
-    HierarchicalSubject = Lightroom: "hierarchicalSubject";
-    TagsList = DigiKam: "TagsList";
-    RatingPercent = Microsoft: "Rating";
-    LastKeyword = Microsoft: "LastKeywordXMP";
-    CatalogSets = MediaPro: "CatalogSets";
-    MicroVideo = Camera: "MicroVideo";
-    MotionPhoto = Camera: "MotionPhoto";
-    ExtendedPacket = Note: "HasExtendedXMP";
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ns {
-    Rdf,
-    Xml,
-    Dc,
-    Xmp,
-    Exif,
-    ExifEx,
-    Aux,
-    Tiff,
-    Photoshop,
-    Lightroom,
-    DigiKam,
-    Microsoft,
-    MediaPro,
-    Camera,
-    Note,
-}
-
-impl Ns {
-    /// By address; some programs leave the closing slash away.
-    fn from_address(address: &str) -> Option<Self> {
-        Some(match address.trim_end_matches('/') {
-            "http://www.w3.org/1999/02/22-rdf-syntax-ns#" => Self::Rdf,
-            "http://www.w3.org/XML/1998/namespace" => Self::Xml,
-            "http://purl.org/dc/elements/1.1" => Self::Dc,
-            "http://ns.adobe.com/xap/1.0" => Self::Xmp,
-            "http://ns.adobe.com/exif/1.0" => Self::Exif,
-            "http://cipa.jp/exif/1.0" => Self::ExifEx,
-            "http://ns.adobe.com/exif/1.0/aux" => Self::Aux,
-            "http://ns.adobe.com/tiff/1.0" => Self::Tiff,
-            "http://ns.adobe.com/photoshop/1.0" => Self::Photoshop,
-            "http://ns.adobe.com/lightroom/1.0" => Self::Lightroom,
-            "http://www.digikam.org/ns/1.0" => Self::DigiKam,
-            "http://ns.microsoft.com/photo/1.0" => Self::Microsoft,
-            "http://ns.iview-multimedia.com/mediapro/1.0" => Self::MediaPro,
-            "http://ns.google.com/photos/1.0/camera" => Self::Camera,
-            "http://ns.adobe.com/xmp/note" => Self::Note,
-            _ => return None,
-        })
-    }
-
-    /// By the usual prefix, for packets that forgot to declare it.
-    fn from_prefix(prefix: &str) -> Option<Self> {
-        Some(match prefix {
-            "rdf" => Self::Rdf,
-            "xml" => Self::Xml,
-            "dc" => Self::Dc,
-            "xmp" | "xap" => Self::Xmp,
-            "exif" => Self::Exif,
-            "exifEX" => Self::ExifEx,
-            "aux" => Self::Aux,
-            "tiff" => Self::Tiff,
-            "photoshop" => Self::Photoshop,
-            "lr" => Self::Lightroom,
-            "digiKam" => Self::DigiKam,
-            "MicrosoftPhoto" => Self::Microsoft,
-            _ => return None,
-        })
-    }
-
-    fn resolved(result: &ResolveResult<'_>) -> Option<Self> {
-        match result {
-            ResolveResult::Bound(namespace) => Self::from_address(namespace.0),
-            ResolveResult::Unknown(prefix) => Self::from_prefix(prefix),
-            ResolveResult::Unbound => None,
-        }
-    }
-}
 
 /// The known properties of a packet, in its order.
 #[derive(Debug, Default)]

@@ -90,7 +90,7 @@ pub(super) fn is_version(version: &Candidate<'_>, original: &Candidate<'_>, word
             return false;
         }
         // Nobody edits a RAW into a RAW, but for the DNG that merges and denoising write.
-        return !is_raw(version) || (version.format == FileFormat::Dng && original.format != FileFormat::Dng) || has_editor(version);
+        return !is_raw(version) || version.format == FileFormat::Dng || has_editor(version);
     }
     // An untouched copy is a second file of the same picture; whether to keep it is a person's question, not ours to hide.
     if instant != Verdict::Same || is_raw(version) || same_bytes(version, original) {

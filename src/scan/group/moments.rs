@@ -35,7 +35,7 @@ pub(super) struct Moments {
     /// The name of each picture and video.
     pub(super) names: Vec<Option<MediaName>>,
     /// Moments that hold a file of this key, best first.
-    by_key: HashMap<String, Vec<usize>>,
+    by_key: HashMap<Box<str>, Vec<usize>>,
 }
 
 /// The order that makes grouping independent of how the folder was listed.
@@ -138,14 +138,14 @@ impl Moments {
     }
 
     fn gather_stills(&mut self, files: &[Candidate<'_>], order: &[usize]) {
-        let mut buckets: HashMap<String, usize> = HashMap::new();
+        let mut buckets: HashMap<&str, usize> = HashMap::new();
         let mut stems: Vec<Vec<usize>> = Vec::new();
         for &file in order {
             let kind = files[file].format.kind();
             if self.of_file[file].is_some() || !matches!(kind, FileKind::Raw | FileKind::Picture) {
                 continue;
             }
-            let bucket = *buckets.entry(self.name(file).key.clone()).or_insert(stems.len());
+            let bucket = *buckets.entry(&*self.name(file).key).or_insert(stems.len());
             if bucket == stems.len() {
                 stems.push(Vec::new());
             }
@@ -223,10 +223,9 @@ impl Moments {
 
     /// The moment a video moves in, `twins` being the stills with its content identifier.
     fn home_of_video(&self, files: &[Candidate<'_>], video: usize, twins: &[usize]) -> Option<usize> {
-        let key = &self.name(video).key;
+        let key = &*self.name(video).key;
         let plain_key = key.strip_suffix("_hevc").unwrap_or(key);
-        let namesake =
-            twins.iter().find(|&&still| matches!(&self.name(still).key, still_key if still_key == key || still_key == plain_key));
+        let namesake = twins.iter().find(|&&still| [key, plain_key].contains(&&*self.name(still).key));
         if let Some(&still) = namesake.or(twins.first()) {
             return self.of_file[still];
         }
@@ -274,7 +273,7 @@ impl Moments {
     fn extends(&self, files: &[Candidate<'_>], id: usize, rival: usize, base: &str, suffix: Suffix, needs_proof: bool) -> bool {
         let (moment, original) = (&self.all[id], &self.all[rival]);
         // By its anchor's name, so that a chain of versions always leads to shorter names and ends.
-        if id == rival || original.pinned || self.name(original.anchor).key != base {
+        if id == rival || original.pinned || *self.name(original.anchor).key != *base {
             return false;
         }
         let version = &files[moment.anchor];

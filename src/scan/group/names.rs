@@ -2,6 +2,8 @@
 //!
 //! Names only propose here; [`super::evidence`] decides. Everything works on NFC text and compares in lower case.
 
+use std::borrow::Cow;
+
 use crate::models::FileFormat;
 
 /// What a phone's naming says about a file beside others of its stem.
@@ -20,10 +22,8 @@ pub(super) enum Mark {
 /// A media file's name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MediaName {
-    /// The stem as written, without extension and phone marks.
-    pub(super) base: String,
-    /// [`MediaName::base`] in lower case: files of one moment usually share it.
-    pub(super) key: String,
+    /// [`base_name`] in lower case: files of one moment usually share it.
+    pub(super) key: Box<str>,
     /// What the marks say.
     pub(super) mark: Mark,
     /// The stem is a Pixel time stamp to the millisecond, which alone names a moment.
@@ -153,21 +153,31 @@ fn is_digits(text: &str) -> bool {
 impl MediaName {
     /// Takes the name of a picture or video apart.
     pub(super) fn parse(name: &str) -> Self {
-        let whole_stem = stem(name);
-        let edited_part = name[whole_stem.len()..].contains('~');
-        let (base, mark, pixel) = match pixel_stamp(whole_stem) {
-            Some(stamp) => {
-                let (rest, mark) = strip_pixel_marks(stamp.len(), whole_stem);
-                (format!("{stamp}{rest}"), mark, rest.is_empty())
-            }
-            None => {
-                let (base, mark) = strip_general_marks(whole_stem);
-                (base.to_owned(), mark, false)
-            }
-        };
-        let key = base.to_lowercase();
-        Self { base, key, mark: if edited_part { Mark::Edited } else { mark }, pixel }
+        let (base, mark, pixel) = take_apart(name);
+        Self { key: base.to_lowercase().into_boxed_str(), mark, pixel }
     }
+}
+
+/// The stem as written, without extension and phone marks: what an image is called.
+pub(super) fn base_name(name: &str) -> Cow<'_, str> {
+    take_apart(name).0
+}
+
+fn take_apart(name: &str) -> (Cow<'_, str>, Mark, bool) {
+    let whole_stem = stem(name);
+    let edited_part = name[whole_stem.len()..].contains('~');
+    let (base, mark, pixel) = match pixel_stamp(whole_stem) {
+        Some(stamp) => {
+            let (rest, mark) = strip_pixel_marks(stamp.len(), whole_stem);
+            let base = if rest.is_empty() { Cow::Borrowed(stamp) } else { Cow::Owned(format!("{stamp}{rest}")) };
+            (base, mark, rest.is_empty())
+        }
+        None => {
+            let (base, mark) = strip_general_marks(whole_stem);
+            (Cow::Borrowed(base), mark, false)
+        }
+    };
+    (base, if edited_part { Mark::Edited } else { mark }, pixel)
 }
 
 /// `PXL_20240704_194543217` at the start of a stem.
@@ -318,7 +328,8 @@ mod tests {
         ];
         for (name, base, mark, pixel) in cases {
             let parsed = MediaName::parse(name);
-            assert_eq!((parsed.base.as_str(), parsed.mark, parsed.pixel), (base, mark, pixel), "{name}");
+            assert_eq!((&*base_name(name), parsed.mark, parsed.pixel), (base, mark, pixel), "{name}");
+            assert_eq!(*parsed.key, base.to_lowercase());
         }
     }
 

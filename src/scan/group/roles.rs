@@ -1,12 +1,12 @@
 //! What each file is to its moment, and which file leads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Candidate, Group, Member,
     evidence::{has_editor, is_phone, longest_side},
     moments::{Moments, compare_files, rank},
-    names::{Mark, possible_bases},
+    names::{Mark, base_name, possible_bases},
     sidecars::Link,
 };
 use crate::models::{FileFormat, FileKind, FileRole};
@@ -29,13 +29,14 @@ pub(super) fn assign(files: &[Candidate<'_>], moments: &Moments, parts: Parts) -
     let is_still = |file: usize| files[file].format.kind() != FileKind::Video;
     let mark = |file: usize| moments.names[file].as_ref().map_or(Mark::Plain, |name| name.mark);
     let by_name = |a: &usize, b: &usize| compare_files(&files[*a], &files[*b]);
+    let stems: HashSet<&str> = parts.media.iter().filter_map(|&file| Some(&*moments.names[file].as_ref()?.key)).collect();
     let original = parts
         .media
         .iter()
         .copied()
         .min_by(|a, b| {
             let key = |file: usize| {
-                let version = !parts.pinned && moments.is_version(file);
+                let version = if parts.pinned { is_named_after(&stems, moments, file) } else { moments.is_version(file) };
                 (
                     !is_still(file),
                     version,
@@ -77,12 +78,18 @@ pub(super) fn assign(files: &[Candidate<'_>], moments: &Moments, parts: Parts) -
         spare.map_or(original, |member| member.file)
     };
     Group {
-        base_name: moments.names[original].as_ref().map_or_else(|| files[original].name.to_owned(), |name| name.base.clone()),
+        base_name: base_name(files[original].name).into_owned(),
         rule: rule(files, moments, &parts, &members),
         picture: picture(files, &members, original),
         members,
         primary,
     }
+}
+
+/// Whether the file's stem extends another stem of its image.
+fn is_named_after(stems: &HashSet<&str>, moments: &Moments, file: usize) -> bool {
+    let bases = moments.names[file].as_ref().map(|name| possible_bases(&name.key)).unwrap_or_default();
+    bases.iter().any(|(base, _)| stems.contains(base.as_str()))
 }
 
 /// Which sidecar to believe first.
@@ -139,7 +146,7 @@ fn role_by_decree(files: &[Candidate<'_>], moments: &Moments, original: usize, f
         return beside_original(moments, &files[file], &files[original], file);
     }
     let raw = files[file].format.kind() == FileKind::Raw;
-    if !raw && possible_bases(&name.key).iter().any(|(base, _)| *base == first.key) { FileRole::Derivative } else { FileRole::Unknown }
+    if !raw && possible_bases(&name.key).iter().any(|(base, _)| **base == *first.key) { FileRole::Derivative } else { FileRole::Unknown }
 }
 
 fn rule(files: &[Candidate<'_>], moments: &Moments, parts: &Parts, members: &[Member]) -> &'static str {

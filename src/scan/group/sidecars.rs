@@ -4,8 +4,6 @@
 //! `IMG_01.CR2.xmp` (a darktable duplicate of `IMG.CR2`, unless `IMG_01.CR2` is there), `MVI.THM`, `IMG_O1234.AAE`, and Google Takeout's
 //! `IMG.jpg.supplemental-metadata.json` with its cut names and wandering counters.
 
-use std::collections::HashMap;
-
 use super::{
     Candidate,
     moments::{Moments, rank},
@@ -37,30 +35,20 @@ pub(super) enum Link {
 pub(super) struct Owners<'a> {
     files: &'a [Candidate<'a>],
     moments: &'a Moments,
-    /// Whole name in lower case → files.
-    by_name: HashMap<String, Vec<usize>>,
-    /// Whole names in lower case, sorted: Takeout's cut names are found by their start.
-    sorted: Vec<(String, usize)>,
+    /// Whole names in lower case, sorted: asked for whole, and by their start where Takeout cut them. Empty in a folder without sidecars.
+    names: Vec<(Box<str>, usize)>,
 }
 
 impl<'a> Owners<'a> {
     /// Indexes the folder. `order` as for [`Moments::find`].
     pub(super) fn new(files: &'a [Candidate<'a>], order: &[usize], moments: &'a Moments) -> Self {
-        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
-        let mut sorted = Vec::new();
-        let any_takeout = files.iter().any(|file| file.format == FileFormat::TakeoutJson);
-        for &file in order.iter().filter(|&&file| moments.names[file].is_some()) {
-            let name = files[file].name.to_lowercase();
-            if any_takeout {
-                sorted.push((name.clone(), file));
-            }
-            let namesakes = by_name.entry(name).or_default();
-            if namesakes.len() < MOST_RIVALS {
-                namesakes.push(file);
-            }
+        let mut names = Vec::new();
+        if files.iter().any(|file| file.format.kind() == FileKind::Sidecar) {
+            let media = order.iter().copied().filter(|&file| moments.names[file].is_some());
+            names.extend(media.map(|file| (files[file].name.to_lowercase().into_boxed_str(), file)));
+            names.sort_by(|a: &(Box<str>, usize), b| a.0.cmp(&b.0));
         }
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        Self { files, moments, by_name, sorted }
+        Self { files, moments, names }
     }
 
     /// The picture or video that `sidecar` speaks about.
@@ -127,8 +115,16 @@ impl<'a> Owners<'a> {
 
     /// The file of this whole name, exact case first.
     fn named(&self, name: &str) -> Option<usize> {
-        let namesakes = self.by_name.get(&name.to_lowercase())?;
-        namesakes.iter().copied().find(|&file| self.files[file].name == name).or_else(|| namesakes.first().copied())
+        let key = name.to_lowercase();
+        let mut namesakes =
+            self.starting_at(&key).iter().take(MOST_RIVALS).take_while(|(known, _)| **known == *key).map(|(_, file)| *file).peekable();
+        let first = *namesakes.peek()?;
+        Some(namesakes.find(|&file| self.files[file].name == name).unwrap_or(first))
+    }
+
+    /// The names from `key` on.
+    fn starting_at(&self, key: &str) -> &[(Box<str>, usize)] {
+        &self.names[self.names.partition_point(|(name, _)| **name < *key)..]
     }
 
     /// The best owner among the files of this stem.
@@ -158,8 +154,7 @@ impl<'a> Owners<'a> {
     fn starting_with(&self, start: &str, counter: Option<&str>, title: Option<&str>) -> Option<usize> {
         let start = start.to_lowercase();
         let title = title.map(|title| as_takeout_writes(title).to_lowercase());
-        let first = self.sorted.partition_point(|(name, _)| name.as_str() < start.as_str());
-        let rivals = self.sorted[first..].iter().take_while(|(name, _)| name.starts_with(&start)).take(MOST_RIVALS);
+        let rivals = self.starting_at(&start).iter().take_while(|(name, _)| name.starts_with(&start)).take(MOST_RIVALS);
         let fitting = rivals.filter(|(name, _)| split_counter(names::stem(name)).1 == counter);
         let by_title = |name: &str| title.as_deref().is_some_and(|title| title.starts_with(split_counter(names::stem(name)).0));
         fitting.min_by_key(|(name, _)| (!by_title(name), name.len())).map(|(_, file)| *file)

@@ -2,6 +2,8 @@
 #![expect(dead_code, reason = "an area uses what it needs")]
 
 pub(crate) mod database;
+pub(crate) mod http;
+pub(crate) mod library;
 pub(crate) mod media;
 
 use std::{

@@ -1,4 +1,4 @@
-//! exiv2, through rexiv2: in child processes only. It aborts on some files and is not thread-safe.
+//! exiv2, through the crate rexiv2: in child processes only. It aborts on some files and is not thread-safe.
 //!
 //! It is asked for what it alone knows, lens names in makers' notes and Canon's CRW, and as a second opinion where the fast reader gives up.
 //! Never asked: videos and EPS, which crash it. Both sides of the talk are here, so that they change together.
@@ -12,8 +12,7 @@ use super::{
     dates,
     draft::Draft,
     exif::{self, lens_is_named},
-    iptc::{self},
-    text,
+    iptc, place, text,
 };
 use crate::{
     media::child::ChildPool,
@@ -94,10 +93,14 @@ fn read(opened: rexiv2::Result<Metadata>) -> Result<Facts, String> {
         title: found.text("Iptc.Application2.ObjectName"),
         caption: found.text("Iptc.Application2.Caption"),
         keywords: found.list("Iptc.Application2.Keywords"),
-        created: found
-            .text("Iptc.Application2.DateCreated")
-            .and_then(|date| dates::parse_iptc(&date, found.text("Iptc.Application2.TimeCreated").as_deref())),
+        // exiv2 writes them with separators.
+        created: found.text("Iptc.Application2.DateCreated").and_then(|date| {
+            let time = found.text("Iptc.Application2.TimeCreated").unwrap_or_default();
+            dates::parse(&format!("{date} {time}")).or_else(|| dates::parse(&date))
+        }),
     };
+    // Right for what the fast readers leave to exiv2 altogether: CRW.
+    draft.size = draft.exif.exif_size.or(draft.exif.full_size).filter(|(width, height)| *width > 0 && *height > 0);
     found.xmp(&mut draft);
     Ok(draft.into_facts("rexiv2"))
 }
@@ -227,7 +230,7 @@ impl<'a> Found<'a> {
         let latitude = degrees("Exif.GPSInfo.GPSLatitude", "Exif.GPSInfo.GPSLatitudeRef", 'S')?;
         let longitude = degrees("Exif.GPSInfo.GPSLongitude", "Exif.GPSInfo.GPSLongitudeRef", 'W')?;
         let void = self.text("Exif.GPSInfo.GPSStatus").is_some_and(|status| status == "V");
-        exif::place_on_earth(latitude, longitude, altitude).filter(|_| !void)
+        place::on_earth(latitude, longitude, altitude).filter(|_| !void)
     }
 
     /// Only the words: exiv2 has parsed the packet, but hands it out tag by tag.

@@ -1,0 +1,44 @@
+# hm from the outside: run it, test it, measure it. `make help` lists what there is.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# As given, whatever is in it: neither make nor the shell looks inside.
+export LIBRARY_FOLDER := $(value PHOTOS)
+
+# gexiv2 of scripts/build-gexiv2.sh, and Homebrew's libpq, which pkg-config does not find by itself.
+ifeq ($(shell uname -s),Darwin)
+export PKG_CONFIG_PATH := $(CURDIR)/.hm/prefix/lib/pkgconfig:/opt/homebrew/opt/libpq/lib/pkgconfig:/usr/local/opt/libpq/lib/pkgconfig:$(PKG_CONFIG_PATH)
+endif
+
+.PHONY: help run build test check bench
+
+help: ## List the commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+run: ## Look at the photographs below PHOTOS=/path, or at a demo library without it
+	@scripts/run.sh check
+	@scripts/install-packages.sh build run
+	cargo build --release --locked
+	@scripts/run.sh
+
+build: ## Build target/release/hm
+	@scripts/install-packages.sh build
+	cargo build --release --locked
+
+test: ## Install what the tests need and run all of them, in a browser too
+	@scripts/install-packages.sh build run test
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	cargo test --locked --doc
+	HM_REQUIRE_BROWSER=1 scripts/with-test-services.sh scripts/run-tests.sh
+
+check: ## The quick checks: format, lints, unit tests
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --lib
+
+bench: ## Measure, and write tests/bench/RESULTS.md
+	@if [ -x tests/bench/run.sh ]; then scripts/install-packages.sh build run test && tests/bench/run.sh; else echo "tests/bench/run.sh is not there yet" >&2; exit 1; fi

@@ -1,0 +1,274 @@
+//! `hm doctor`: ticks off what works on this machine, and says what to do about the rest.
+//!
+//! Every check is a small function that returns [`Tick`]s; nothing is changed but that the private services are opened once, as
+//! every role would.
+
+use std::{
+    fmt,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use rustix::fs::{Access, access};
+
+use super::{Exit, scan::host_name};
+use crate::{
+    config::Config,
+    db::{Db, DbError, PgConnection, health, vaults},
+    queue::Queue,
+    services::{PostgresPrograms, RedisProgram, Services, ServicesError, free_bytes},
+};
+
+/// Below this a disk is said to be nearly full, in GiB.
+const LITTLE_ROOM_GIB: u64 = 2;
+
+/// What to do without the extension that searching by words will need.
+const VECTOR_HINT: &str = "nothing needs it yet; later: Debian 13 `apt install postgresql-17-pgvector`, Homebrew `brew install pgvector`";
+
+/// How one thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It works.
+    Works,
+    /// hm runs without it, and lacks something.
+    Lacks,
+    /// hm does not run without it.
+    Broken,
+}
+
+/// One line of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Tick {
+    state: State,
+    what: &'static str,
+    found: String,
+    /// What to do about it; empty where nothing is to be done.
+    hint: String,
+}
+
+impl Tick {
+    fn works(what: &'static str, found: impl fmt::Display) -> Self {
+        Self { state: State::Works, what, found: found.to_string(), hint: String::new() }
+    }
+
+    fn lacks(what: &'static str, found: impl fmt::Display, hint: impl fmt::Display) -> Self {
+        Self { state: State::Lacks, what, found: found.to_string(), hint: hint.to_string() }
+    }
+
+    fn broken(what: &'static str, found: impl fmt::Display, hint: impl fmt::Display) -> Self {
+        Self { state: State::Broken, what, found: found.to_string(), hint: hint.to_string() }
+    }
+
+    /// From an error whose text may end in a hint.
+    fn of_error(what: &'static str, error: impl fmt::Display) -> Self {
+        let text = error.to_string();
+        let (found, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        Self::broken(what, found, hint)
+    }
+}
+
+impl fmt::Display for Tick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.state {
+            State::Works => '✓',
+            State::Lacks => '!',
+            State::Broken => '✗',
+        };
+        write!(f, "{mark} {:<16} {}", self.what, self.found.replace('\n', "\n                   "))?;
+        if !self.hint.is_empty() {
+            write!(f, "\n                   → {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the role.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn run(config: &Config) -> anyhow::Result<Exit> {
+    let mut ticks = vec![
+        folder("data directory", &config.data_dir, "choose another with --data-dir or HM_DATA_DIR"),
+        folder("thumbnails", &config.thumbs.dir, "choose another with thumbs.dir (HM_THUMBS_DIR)"),
+    ];
+    if config.database.url.is_empty() {
+        ticks.extend(postgres_programs(PostgresPrograms::find(&config.database)));
+    }
+    if config.redis.url.is_empty() {
+        ticks.push(redis_program(RedisProgram::find(&config.redis)));
+    }
+    ticks.extend(services(config));
+    ticks.extend([video_program("ffmpeg"), video_program("ffprobe")]);
+
+    let mut stdout = std::io::stdout().lock();
+    for tick in &ticks {
+        writeln!(stdout, "{tick}")?;
+    }
+    let broken = ticks.iter().filter(|tick| tick.state == State::Broken).count();
+    if broken == 0 {
+        writeln!(stdout, "\nhm can work here.")?;
+        return Ok(Exit::Done);
+    }
+    writeln!(stdout, "\n{broken} of these must be mended before hm can work here.")?;
+    Ok(Exit::Failed)
+}
+
+/// A folder that hm writes to: it, or the nearest one above it that exists.
+fn folder(what: &'static str, path: &Path, hint: &str) -> Tick {
+    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    if !existing.is_dir() {
+        return Tick::broken(what, format!("`{}` is no folder", existing.display()), hint);
+    }
+    if let Err(error) = access(existing, Access::WRITE_OK | Access::EXEC_OK) {
+        return Tick::broken(what, format!("`{}` cannot be written: {error}", existing.display()), hint);
+    }
+    let mib = match free_bytes(path) {
+        Ok(bytes) => bytes >> 20,
+        Err(error) => return Tick::broken(what, format!("`{}` cannot be asked for its room: {error}", path.display()), hint),
+    };
+    let found = format!("`{}`, {}.{} GiB free", path.display(), mib >> 10, (mib & 1023) * 10 / 1024);
+    if mib >> 10 < LITTLE_ROOM_GIB { Tick::lacks(what, found, format!("make room there, or {hint}")) } else { Tick::works(what, found) }
+}
+
+fn postgres_programs(found: Result<PostgresPrograms, ServicesError>) -> Vec<Tick> {
+    let programs = match found {
+        Ok(programs) => programs,
+        Err(error) => return vec![Tick::of_error("PostgreSQL", error)],
+    };
+    let place = format!("{} in `{}`", programs.version, programs.bin_dir.display());
+    if !programs.has_ltree {
+        let hint = format!("install its contrib extensions: `apt install postgresql-{}` brings them", programs.major);
+        return vec![Tick::broken("PostgreSQL", format!("{place}, without the extension `ltree`"), hint)];
+    }
+    vec![Tick::works("PostgreSQL", place)]
+}
+
+fn redis_program(found: Result<RedisProgram, ServicesError>) -> Tick {
+    match found {
+        Ok(program) => Tick::works("Redis", format!("{} at `{}`", program.version, program.path.display())),
+        Err(error) => Tick::of_error("Redis", error),
+    }
+}
+
+/// Opens both services and asks them what only they can tell.
+fn services(config: &Config) -> Vec<Tick> {
+    let services = match Services::open(config) {
+        Ok(services) => services,
+        Err(error) => return vec![Tick::of_error("services", error)],
+    };
+    let mut ticks = match Db::connect(services.database_url(), 1).and_then(|db| db.get()) {
+        Ok(mut conn) => {
+            database(&mut conn).unwrap_or_else(|error| vec![Tick::broken("database", error, "see the log of the database server")])
+        }
+        Err(error) => {
+            vec![Tick::broken("database", error, "correct database.url (HM_DATABASE_URL), or leave it empty for a private server")]
+        }
+    };
+    ticks.push(queue(services.redis_url()));
+    ticks
+}
+
+fn database(conn: &mut PgConnection) -> Result<Vec<Tick>, DbError> {
+    let mut ticks = vec![Tick::works("database", format!("PostgreSQL {} answers", health::server_version(conn)?))];
+    if !health::has_extension(conn, "ltree")? {
+        let hint = "install PostgreSQL's contrib extensions on its machine";
+        ticks.push(Tick::broken("database", "the server has no extension `ltree`", hint));
+    }
+    ticks.push(if health::has_extension(conn, "vector")? {
+        Tick::works("pgvector", "is there for searching by words")
+    } else {
+        Tick::lacks("pgvector", "the server has no extension `vector`, which searching by words will need", VECTOR_HINT)
+    });
+    match health::pending_migrations(conn)? {
+        0 => {
+            ticks.push(Tick::works("tables", "up to date"));
+            ticks.extend(mounted_vaults(conn)?);
+        }
+        waiting => {
+            let found = format!("{waiting} migration(s) wait");
+            ticks.push(Tick::lacks("tables", found, "the next `hm serve` or `hm scan` brings them up to date by itself"));
+        }
+    }
+    Ok(ticks)
+}
+
+fn mounted_vaults(conn: &mut PgConnection) -> Result<Vec<Tick>, DbError> {
+    let mounted = vaults::list_mounted_vaults(conn, &host_name())?;
+    let tick = |vault: &vaults::MountedVault| {
+        let place = format!("{} at `{}`", vault.name, vault.mount.display());
+        match std::fs::read_dir(&vault.mount).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => Tick::works("vault", place),
+            Ok(false) => Tick::lacks("vault", format!("{place} is empty"), "mount the disk; until then its pictures are shown as offline"),
+            Err(error) => {
+                let hint = "mount the disk, or let hm read it; until then its pictures are shown as offline";
+                Tick::lacks("vault", format!("{place} cannot be read: {error}"), hint)
+            }
+        }
+    };
+    Ok(mounted.iter().map(tick).collect())
+}
+
+fn queue(url: &str) -> Tick {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Tick::broken("queue", format!("no runtime: {error}"), ""),
+    };
+    match runtime.block_on(Queue::connect(url)) {
+        Ok(_) => Tick::works("queue", "Redis answers"),
+        Err(error) => Tick::of_error("queue", error),
+    }
+}
+
+/// A program without which a video has no poster frame.
+fn video_program(name: &'static str) -> Tick {
+    let output = Command::new(name).arg("-version").stdin(Stdio::null()).output();
+    match output.as_ref().map(|output| String::from_utf8_lossy(&output.stdout)) {
+        Ok(text) if text.starts_with(name) => Tick::works(name, text.split_whitespace().nth(2).unwrap_or("is there")),
+        _ => Tick::lacks(name, "is not installed: videos are listed without a picture", "`apt install ffmpeg` or `brew install ffmpeg`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_is_a_line_and_says_what_to_do() {
+        assert_eq!(Tick::works("Redis", "7.0").to_string(), "✓ Redis            7.0");
+        let error = "cannot find it\n    a line of a log\nhint: look there";
+        let tick = Tick::of_error("services", error);
+        assert_eq!(tick.state, State::Broken);
+        assert_eq!(
+            tick.to_string(),
+            "✗ services         cannot find it\n                       a line of a log\n                   → look there"
+        );
+    }
+
+    #[test]
+    fn a_folder_is_judged_before_it_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let tick = folder("data directory", &dir.path().join("not/yet"), "hint");
+        assert_ne!(tick.state, State::Broken, "{tick}");
+        assert!(tick.found.contains("GiB free"), "{tick}");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(folder("thumbnails", &file.join("below"), "hint").state, State::Broken);
+    }
+
+    #[test]
+    fn a_postgres_without_ltree_is_broken_and_one_without_vector_is_not() {
+        let mut programs =
+            PostgresPrograms { bin_dir: "/x".into(), major: 16, version: "16.3".to_owned(), has_ltree: true, has_vector: false };
+        assert_eq!(postgres_programs(Ok(programs.clone()))[0].state, State::Works);
+        programs.has_ltree = false;
+        assert_eq!(postgres_programs(Ok(programs))[0].state, State::Broken);
+    }
+
+    #[test]
+    fn a_missing_program_is_only_a_lack() {
+        let tick = video_program("hm-has-no-such-program");
+        assert_eq!(tick.state, State::Lacks);
+        assert!(!tick.hint.is_empty());
+    }
+}
