@@ -9,7 +9,6 @@ use diesel::{
     prelude::*,
     sql_types::{Array, BigInt, Binary, Integer, Nullable, Text},
 };
-use diesel_ltree::Ltree;
 use serde::Serialize;
 
 use super::schema::{cameras, files, folders, lenses};
@@ -428,13 +427,4 @@ pub fn ensure_camera(conn: &mut PgConnection, make: &str, model: &str, name: &st
 pub fn ensure_lens(conn: &mut PgConnection, name: &str) -> QueryResult<i32> {
     diesel::insert_into(lenses::table).values(lenses::name.eq(clean(name))).on_conflict(lenses::name).do_nothing().execute(conn)?;
     lenses::table.filter(lenses::name.eq(clean(name))).select(lenses::id).get_result(conn)
-}
-
-/// The tree path of a folder: ids from the root down.
-///
-/// # Errors
-/// Only the database's own.
-pub fn find_folder_tree(conn: &mut PgConnection, folder: FolderId) -> QueryResult<String> {
-    let tree: Ltree = folders::table.filter(folders::id.eq(folder)).select(folders::tree).get_result(conn)?;
-    Ok(tree.0)
 }
