@@ -366,7 +366,8 @@ export class Timeline extends EventTarget {
   // Learns heights, and holds what is looked at: the first block on the screen whose height was known before.
   #learnAll(indices) {
     const top = this.place;
-    let anchor = this.#blockAt(Math.max(0, top));
+    // A pixel further in: rounded positions must not make the end of the day before the thing to hold.
+    let anchor = this.#blockAt(Math.max(0, top + 1));
     const bottom = top + innerHeight;
     for (let index = anchor; index < this.blocks.length && this.offsets[index] < bottom; index += 1) {
       if (this.blocks[index].isExact) {

@@ -41,7 +41,7 @@ impl Library {
     /// One image a minute, the newest last.
     fn of(count: u32) -> Self {
         Self::new(|conn, folder| {
-            let at = |n: u32| format!("2019-08-{:02} {:02}:{:02}:00", 1 + n / 200, n % 200 / 60, n % 60);
+            let at = |n: u32| format!("2019-08-{:02} {:02}:{:02}:00", 1 + n / 200, n % 200 / 60, n % 200 % 60);
             (0..count).map(|n| image(&format!("IMG_{n:04}")).at(&at(n)).picture(KEY).insert(conn, folder)).collect()
         })
     }
