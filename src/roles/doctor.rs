@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-use super::{Exit, host::host_name};
+use super::{Exit, host::find_host_name};
 use crate::{
     config::Config,
     db::{Db, DbError, PgConnection, health, vaults},
@@ -157,16 +157,9 @@ fn services(config: &Config) -> Vec<Tick> {
         Ok(services) => services,
         Err(error) => return vec![Tick::of_error("services", error)],
     };
-    let host = match host_name(config) {
-        Ok(host) => host,
-        Err(error) => {
-            return vec![Tick::broken("data directory", format!("{error:#}"), "let hm write there, or choose another: --data-dir")];
-        }
-    };
     let mut ticks = match Db::connect(services.database_url(), 1).and_then(|db| db.get()) {
-        Ok(mut conn) => {
-            database(&mut conn, &host).unwrap_or_else(|error| vec![Tick::broken("database", error, "see the log of the database server")])
-        }
+        Ok(mut conn) => database(&mut conn, &find_host_name(config))
+            .unwrap_or_else(|error| vec![Tick::broken("database", error, "see the log of the database server")]),
         Err(error) => {
             vec![Tick::broken("database", error, "correct database.url (HM_DATABASE_URL), or leave it empty for a private server")]
         }

@@ -15,15 +15,19 @@ use crate::config::Config;
 /// When the data directory cannot be written.
 pub(super) fn host_name(config: &Config) -> anyhow::Result<String> {
     let path = config.data_dir.join("host");
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    if !kept.trim().is_empty() {
-        return Ok(kept.trim().to_owned());
+    let name = find_host_name(config);
+    if !path.exists() {
+        fs::create_dir_all(&config.data_dir)
+            .and_then(|()| fs::write(&path, format!("{name}\n")))
+            .with_context(|| format!("while keeping this host's name in `{}`", path.display()))?;
     }
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    fs::create_dir_all(&config.data_dir)
-        .and_then(|()| fs::write(&path, format!("{name}\n")))
-        .with_context(|| format!("while keeping this host's name in `{}`", path.display()))?;
     Ok(name)
+}
+
+/// The same for those who only look: nothing is written.
+pub(super) fn find_host_name(config: &Config) -> String {
+    let kept = fs::read_to_string(config.data_dir.join("host")).unwrap_or_default();
+    if kept.trim().is_empty() { rustix::system::uname().nodename().to_string_lossy().into_owned() } else { kept.trim().to_owned() }
 }
 
 #[cfg(test)]
