@@ -31,7 +31,7 @@ test: ## Install what the tests need and run all of them, in a browser too
 	@scripts/install-packages.sh build run test
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	cargo test --locked --doc
 	HM_REQUIRE_BROWSER=1 scripts/with-test-services.sh scripts/run-tests.sh
 

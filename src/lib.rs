@@ -15,7 +15,7 @@
 //! scan/         find and file: walk, read, group, ingest
 //! db/           the truth: Diesel, one file per area of questions
 //! queue/        work in flight: the only place that speaks Redis
-//! pipeline/     what the server does behind the pages: thumbnails, scheduled scans
+//! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking
 //! web/          what a person sees: actix, askama, htmx, and the JSON API
 //! ```
 //!
@@ -39,7 +39,7 @@
 //!
 //! ```text
 //! scan    vault → walk (size, mtime; unchanged skipped) → facts → group → ingest (one transaction a batch) → what is lacking
-//! thumbs  image → cheapest good source → upright sRGB → proxy + thumbnail + placeholder → files on disk, facts in the database
+//! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! page    filter + cursor → at most three queries → struct → template
 //! ```
 

@@ -12,7 +12,10 @@ use crate::config::{LogConfig, LogFormat};
 /// # Errors
 /// When `log.level` is no level and no filter.
 pub fn start(config: &LogConfig, verbose: u8) -> anyhow::Result<MultiProgress> {
+    // actix announces every start and stop of its own.
+    let quiet = format!("{},actix_server=warn", config.level);
     let level = match verbose {
+        0 if !config.level.contains("actix_server") => quiet.as_str(),
         0 => config.level.as_str(),
         1 => "info,hm=debug",
         _ => "debug,hm=trace",

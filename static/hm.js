@@ -1,5 +1,6 @@
 // What starts on every page: the theme's button, dialogs, and, where the page has them, the timeline, the viewer, the selection and the filters.
 
+import { photos } from "./dates.js";
 import { listen, firstTileOnScreen } from "./keys.js";
 import { dress } from "./pictures.js";
 import { Scrubber } from "./scrubber.js";
@@ -158,12 +159,46 @@ function wireStatus() {
   });
 }
 
+const GROWTH_MS = 8000;
+
+// While photos are being found: an empty library shows them when the first are here, a gallery offers those it does not show yet.
+function wireGrowth(parts) {
+  const empty = document.querySelector("[data-library=empty]");
+  let looked = -GROWTH_MS;
+  let wasBusy = false;
+  document.body.addEventListener("htmx:afterSwap", async () => {
+    const isBusy = Boolean(document.querySelector("#status .turning"));
+    const isDue = wasBusy && (!isBusy || performance.now() - looked > GROWTH_MS);
+    wasBusy = isBusy;
+    if (!isDue || (!empty && !parts.timeline)) return;
+    looked = performance.now();
+    const address = document.getElementById("timeline")?.dataset.timeline ?? "/timeline.json";
+    const response = await fetch(address).catch(() => null);
+    if (!response?.ok) return;
+    const count = (days) => days.reduce((sum, day) => sum + day.count, 0);
+    const more = count(Timeline.daysFrom(await response.json())) - count(parts.timeline?.days ?? []);
+    if (more > 0 && empty) location.reload();
+    else if (more > 0) offer(more);
+  });
+}
+
+function offer(more) {
+  const button = document.querySelector(".toast") ?? document.createElement("button");
+  button.type = "button";
+  button.className = "toast";
+  button.textContent = `Show ${photos(more).replace("photo", "new photo")}`;
+  button.onclick = () => location.reload();
+  document.body.append(button);
+  announce(button.textContent);
+}
+
 const parts = { help: document.getElementById("help") };
 wireTheme();
 wireDialogs(parts.help);
 wireFilters();
 wireForms();
 wireStatus();
+wireGrowth(parts);
 listen(parts);
 const page = document.querySelector("main > .viewer");
 if (page) parts.viewer = new Viewer({ page, announce });

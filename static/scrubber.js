@@ -119,7 +119,7 @@ export class Scrubber {
   follow() {
     const { timeline } = this;
     const share = Math.min(1, Math.max(0, timeline.place / timeline.range));
-    this.here.style.top = `${share * 100}%`;
+    this.here.style.setProperty("--at", `${share * 100}%`);
     const day = timeline.days[timeline.topDay];
     if (!day) return;
     this.element.setAttribute("aria-valuenow", String(timeline.topDay));

@@ -158,7 +158,8 @@ export class Timeline extends EventTarget {
   // What to remember in order to come back to this very place.
   whereabouts() {
     if (!this.blocks.length) return null;
-    const block = this.#blockAt(Math.max(0, this.place));
+    // A pixel further in, because the browser rounds positions and the day before is not meant.
+    const block = this.#blockAt(Math.max(0, this.place + 1));
     const { day, piece } = this.blocks[block];
     return { day: this.days[day].day, piece, below: Math.round(this.place - this.offsets[block]) };
   }
@@ -365,7 +366,8 @@ export class Timeline extends EventTarget {
   // Learns heights, and holds what is looked at: the first block on the screen whose height was known before.
   #learnAll(indices) {
     const top = this.place;
-    let anchor = this.#blockAt(Math.max(0, top));
+    // A pixel further in: rounded positions must not make the end of the day before the thing to hold.
+    let anchor = this.#blockAt(Math.max(0, top + 1));
     const bottom = top + innerHeight;
     for (let index = anchor; index < this.blocks.length && this.offsets[index] < bottom; index += 1) {
       if (this.blocks[index].isExact) {

@@ -4,7 +4,7 @@
 //! which of them somebody is looking at just now, how far a running scan has come, and that a button was pressed. Without them
 //! pictures are made in their usual order, progress shows a moment later, and the button is pressed again.
 //!
-//! Keys begin with `hm:`. Nothing here blocks in Redis: connections answer within [`PATIENCE`] or fail, so that a page never
+//! Keys begin with `hm:`. Nothing here blocks in Redis: connections answer within `PATIENCE` or fail, so that a page never
 //! hangs on a queue. May import models and config.
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-use super::{Exit, scan::host_name};
+use super::{Exit, host::find_host_name};
 use crate::{
     config::Config,
     db::{Db, DbError, PgConnection, health, vaults},
@@ -158,9 +158,8 @@ fn services(config: &Config) -> Vec<Tick> {
         Err(error) => return vec![Tick::of_error("services", error)],
     };
     let mut ticks = match Db::connect(services.database_url(), 1).and_then(|db| db.get()) {
-        Ok(mut conn) => {
-            database(&mut conn).unwrap_or_else(|error| vec![Tick::broken("database", error, "see the log of the database server")])
-        }
+        Ok(mut conn) => database(&mut conn, &find_host_name(config))
+            .unwrap_or_else(|error| vec![Tick::broken("database", error, "see the log of the database server")]),
         Err(error) => {
             vec![Tick::broken("database", error, "correct database.url (HM_DATABASE_URL), or leave it empty for a private server")]
         }
@@ -169,7 +168,7 @@ fn services(config: &Config) -> Vec<Tick> {
     ticks
 }
 
-fn database(conn: &mut PgConnection) -> Result<Vec<Tick>, DbError> {
+fn database(conn: &mut PgConnection, host: &str) -> Result<Vec<Tick>, DbError> {
     let mut ticks = vec![Tick::works("database", format!("PostgreSQL {} answers", health::server_version(conn)?))];
     if !health::has_extension(conn, "ltree")? {
         let hint = "install PostgreSQL's contrib extensions on its machine";
@@ -183,7 +182,7 @@ fn database(conn: &mut PgConnection) -> Result<Vec<Tick>, DbError> {
     match health::pending_migrations(conn)? {
         0 => {
             ticks.push(Tick::works("tables", "up to date"));
-            ticks.extend(mounted_vaults(conn)?);
+            ticks.extend(mounted_vaults(conn, host)?);
         }
         waiting => {
             let found = format!("{waiting} migration(s) wait");
@@ -193,8 +192,8 @@ fn database(conn: &mut PgConnection) -> Result<Vec<Tick>, DbError> {
     Ok(ticks)
 }
 
-fn mounted_vaults(conn: &mut PgConnection) -> Result<Vec<Tick>, DbError> {
-    let mounted = vaults::list_mounted_vaults(conn, &host_name())?;
+fn mounted_vaults(conn: &mut PgConnection, host: &str) -> Result<Vec<Tick>, DbError> {
+    let mounted = vaults::list_mounted_vaults(conn, host)?;
     let tick = |vault: &vaults::MountedVault| {
         let place = format!("{} at `{}`", vault.name, vault.mount.display());
         match std::fs::read_dir(&vault.mount).map(|mut entries| entries.next().is_some()) {

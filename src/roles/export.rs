@@ -5,7 +5,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 use anyhow::Context;
 use chrono::DateTime;
 
-use super::{Exit, scan::host_name, scan::table_format};
+use super::{Exit, host::host_name, scan::table_format};
 use crate::{
     cli::ExportArgs,
     config::Config,
@@ -29,19 +29,19 @@ pub(super) fn run(args: &ExportArgs, config: &Config) -> anyhow::Result<Exit> {
     let services = Services::open(config)?;
     db::migrate(services.database_url())?;
     let db = Db::connect(services.database_url(), config.database.pool_size)?;
-    write(&db, &args.dir, table_format(args.format))?;
+    write(&db, &host_name(config)?, &args.dir, table_format(args.format))?;
     Ok(Exit::Done)
 }
 
 /// Writes `images.*` and `files.*` of the whole library into `dir`.
-pub(super) fn write(db: &Db, dir: &Path, format: Format) -> anyhow::Result<()> {
+pub(super) fn write(db: &Db, host: &str, dir: &Path, format: Format) -> anyhow::Result<()> {
     let while_writing = || format!("while writing tables to `{}`", dir.display());
     let mut conn = db.get()?;
     // Both closures write to the same pair of files, one after the other.
     let writer = std::cell::RefCell::new(TableWriter::create(dir, format).with_context(while_writing)?);
     export_library(
         &mut conn,
-        &host_name(),
+        host,
         |image| Ok::<_, anyhow::Error>(writer.borrow_mut().push_image(image_row(image))?),
         |file| Ok(writer.borrow_mut().push_file(file_row(file)?)?),
     )

@@ -1,7 +1,7 @@
 //! `hm meta-worker`: a child that reads metadata with exiv2 for a scan. Started and ended by the scan itself.
 
 use crate::{
-    media::{child, meta::rexiv2},
+    media::{child, meta::exiv2},
     roles::Exit,
 };
 
@@ -10,7 +10,7 @@ use crate::{
 /// # Errors
 /// When exiv2 does not start, or stdin is not the socket of a parent.
 pub(super) fn run() -> anyhow::Result<Exit> {
-    rexiv2::prepare().map_err(|error| anyhow::anyhow!("exiv2 does not start: {error}"))?;
-    child::serve(Some(rexiv2::WORKER_ADDRESS_SPACE_BYTES), rexiv2::answer)?;
+    exiv2::prepare().map_err(|error| anyhow::anyhow!("exiv2 does not start: {error}"))?;
+    child::serve(Some(exiv2::WORKER_ADDRESS_SPACE_BYTES), exiv2::answer)?;
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod export;
 mod guard;
+mod host;
 mod meta_worker;
 mod pixel_worker;
 mod scan;

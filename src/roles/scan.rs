@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::Exit;
+use super::{Exit, host::host_name};
 use crate::{
     cli::{ScanArgs, TableFormat},
     config::Config,
@@ -43,14 +43,14 @@ pub(super) fn run(args: &ScanArgs, config: &Config, bars: &MultiProgress) -> any
     let services = Services::open(config)?;
     db::migrate(services.database_url())?;
     let db = Db::connect(services.database_url(), config.database.pool_size)?;
-    let host = host_name();
+    let host = host_name(config)?;
     let scanned = scan::scan_library(&db, config, &host, &args.paths, &options, &|event| teller.event(event))?;
     teller.end(&scanned.summary, &scanned.problems, scanned.interrupted)?;
     for (name, reason) in &scanned.offline {
         eprintln!("hm: the vault `{name}` is offline, and nothing of it was changed: {reason}");
     }
     if let Some(dir) = &args.export {
-        super::export::write(&db, dir, table_format(args.format))?;
+        super::export::write(&db, &host, dir, table_format(args.format))?;
     }
     Ok(match () {
         () if scanned.interrupted => Exit::Interrupted,
@@ -87,11 +87,6 @@ pub(super) fn table_format(format: TableFormat) -> Format {
         TableFormat::Csv => Format::Csv,
         TableFormat::Jsonl => Format::Jsonl,
     }
-}
-
-/// The name this host has among the vaults' mounts.
-pub(super) fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The first Ctrl-C or SIGTERM asks for an end after the batch in flight; the second ends at once.
@@ -203,7 +198,7 @@ fn print_json(event: &Event<'_>) {
 pub(super) fn run_for_server(db: &Db, config: &Config, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let mut options = ScanOptions::new(&config.scan);
     options.stop = Arc::clone(stop);
-    let scanned = scan::scan_library(db, config, &host_name(), paths, &options, &|_| {})?;
+    let scanned = scan::scan_library(db, config, &host_name(config)?, paths, &options, &|_| {})?;
     let summary = &scanned.summary;
     tracing::info!(
         scan.files = summary.files_seen,

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Exit, scan};
+use super::{Exit, host::host_name, scan};
 use crate::{
     cli::{GlobalArgs, ServeArgs},
     config::Config,
@@ -36,6 +36,7 @@ const PICTURE_CONNECTIONS: u32 = 4;
 /// # Errors
 /// When the services do not start, the port is taken, or the address may not be bound.
 pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> anyhow::Result<Exit> {
+    let host = host_name(config)?;
     let bind = args.bind.unwrap_or(config.web.bind);
     for path in &args.photos {
         anyhow::ensure!(path.exists(), "`{}` does not exist\nhint: give the folder that holds your photographs", path.display());
@@ -45,13 +46,13 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let connect = |size| Db::connect(services.database_url(), size);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
-    let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), scan::host_name());
+    let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), host.clone());
     // Listening comes first: a taken port is said before anything is begun.
     let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
     let pictures = PictureMaker::start(PictureContext {
         db: connect(PICTURE_CONNECTIONS)?,
         thumbs: config.thumbs.clone(),
-        host: scan::host_name(),
+        host,
         program: std::env::current_exe().context("while looking for this program")?,
         arguments: child_arguments(global, "pixel-worker"),
         wanted: Arc::new(QueueWishes { queue: queue.clone(), runtime: runtime.handle().clone() }),

@@ -130,6 +130,7 @@ fn scan_vault(
         }
     };
     vaults::record_vault_state(&mut conn, vault.id, None)?;
+    ingest::prefer_speed(&mut conn)?;
     let other_vaults: Vec<PathBuf> = vaults::list_mounted_vaults(&mut conn, host)?
         .into_iter()
         .filter(|other| other.id != vault.id && other.mount.starts_with(&vault.mount))

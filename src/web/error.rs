@@ -1,6 +1,6 @@
 //! What goes wrong in a request, as a person and a program read it: a stable code, a sentence, and a way on.
 //!
-//! A handler returns the error; [`render`] dresses it for who asked: JSON under `/api`, a fragment for htmx, else a page.
+//! A handler returns the error; `render` dresses it for who asked: JSON under `/api`, a fragment for htmx, else a page.
 
 use std::fmt;
 

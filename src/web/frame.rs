@@ -79,7 +79,7 @@ fn record(request: &HttpRequest, status: StatusCode, elapsed: Duration, id: &str
     if is_picture(&route) {
         tracing::debug!(request.id = id, status = status_code, duration_ms, "{method} {path}");
     } else {
-        tracing::info!(request.id = id, status = status_code, duration_ms, "{method} {path}");
+        tracing::debug!(request.id = id, status = status_code, duration_ms, "{method} {path}");
     }
     if let Some(state) = request.app_data::<Data<State>>() {
         state.metrics.record(request.method(), route, status_code, elapsed);

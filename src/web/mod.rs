@@ -1,7 +1,7 @@
 //! What a person sees: pages (actix, askama, htmx) and the JSON API. May import models, db, queue and config.
 //!
 //! Handlers parse, ask the database once or a few times, fill a struct and render it; rules live below. The whole URL space is
-//! the list in [`routes`], the refusals that hold for all of it are in [`guard`].
+//! the list in `routes`, the refusals that hold for all of it are in `guard`.
 
 pub mod api;
 mod assets;

@@ -103,16 +103,17 @@ impl From<&ScanStatus> for ScanView {
 }
 
 impl PicturesView {
-    /// Reads `made`, `lacking`, `rate_per_s` and `eta_s`; `None` when nothing is lacking.
+    /// Reads `done`, `failed`, `lacking` and `rate_per_s`, as the pipeline publishes them; `None` when nothing is lacking.
     pub(super) fn read(progress: &Value) -> Option<Self> {
         let number = |name: &str| progress.get(name).and_then(Value::as_f64).filter(|number| *number > 0.0);
         let lacking = number("lacking")?;
-        let made = number("made").unwrap_or(0.0);
+        let tried = number("done").unwrap_or(0.0) + number("failed").unwrap_or(0.0);
+        let rate_per_s = number("rate_per_s");
         Some(Self {
             lacking: page::grouped(lacking as i64),
-            percent: (made * 100.0 / (made + lacking)) as u64,
-            rate: number("rate_per_s").map_or_else(String::new, |rate| format!("{rate:.0} a second")),
-            time_left: number("eta_s").map_or_else(String::new, time_left),
+            percent: (tried * 100.0 / (tried + lacking)) as u64,
+            rate: rate_per_s.map_or_else(String::new, |rate| format!("{rate:.0} a second")),
+            time_left: rate_per_s.map_or_else(String::new, |rate| time_left(lacking / rate)),
         })
     }
 }
@@ -174,9 +175,10 @@ mod tests {
 
     #[test]
     fn pictures_are_told_of_while_some_are_lacking() {
-        let view = PicturesView::read(&serde_json::json!({"made": 30, "lacking": 1170, "rate_per_s": 12.4, "eta_s": 94.3})).unwrap();
-        assert_eq!((view.lacking.as_str(), view.percent, view.rate.as_str()), ("1,170", 2, "12 a second"));
-        assert_eq!(PicturesView::read(&serde_json::json!({"made": 30, "lacking": 0})), None);
+        let view = PicturesView::read(&serde_json::json!({"done": 20, "failed": 10, "lacking": 1170, "rate_per_s": 12.4})).unwrap();
+        assert_eq!((view.lacking.as_str(), view.percent, view.time_left.as_str()), ("1,170", 2, "about 2 minutes left"));
+        assert_eq!(view.rate, "12 a second");
+        assert_eq!(PicturesView::read(&serde_json::json!({"done": 30, "lacking": 0})), None);
     }
 
     #[test]

@@ -116,11 +116,11 @@ fn a_dng_names_its_mosaic_and_holds_a_preview_of_the_same_size() {
     for record in exiftool(dir.path()).iter().filter(|r| r["FileType"] == "DNG") {
         seen += 1;
         assert_eq!(record["PhotometricInterpretation"], 32803, "{record}");
-        assert_eq!(record["ImageSize"], "96 64", "{record}");
         let path = record["SourceFile"].as_str().unwrap();
         let preview = Command::new("exiftool").args(["-b", "-PreviewImage", path]).output().unwrap().stdout;
         let header = turbojpeg::read_header(&preview).unwrap();
-        assert_eq!((header.width, header.height), (96, 64));
+        assert_eq!(record["ImageSize"], format!("{} {}", header.width, header.height), "{record}");
+        assert_eq!(header.width, 96);
         if seen == 3 {
             break;
         }

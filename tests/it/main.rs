@@ -3,6 +3,7 @@
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
 mod api;
+mod browser;
 mod db;
 mod demo;
 mod doctor;
@@ -10,6 +11,7 @@ mod grouping;
 mod layers;
 mod metadata;
 mod migrations;
+mod pages;
 mod pictures;
 mod queue;
 mod scan;

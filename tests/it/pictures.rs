@@ -265,8 +265,8 @@ fn what_is_lacking_is_made_failures_are_recorded_and_what_is_lost_is_made_again(
     wait_until("two of three are settled", PATIENCE, || library.number("SELECT count(*) FROM pictures") == 2);
     assert!(library.is_on_disk('1') && !library.is_on_disk('2') && !library.is_on_disk('3'));
     let as_expected = "SELECT count(*) FROM pictures JOIN images ON id = image_id AND key = picture_key WHERE
-        (base_name = 'a.jpg' AND width_px = 900 AND height_px = 600 AND source = 'full' AND error IS NULL AND length(placeholder) > 5)
-        OR (base_name = 'b.jpg' AND error <> '' AND width_px IS NULL)";
+        (base_name = 'a.jpg' AND pictures.width_px = 900 AND pictures.height_px = 600 AND source = 'full' AND error IS NULL AND length(placeholder) > 5)
+        OR (base_name = 'b.jpg' AND error <> '' AND pictures.width_px IS NULL)";
     assert_eq!(library.number(as_expected), 2);
     assert_eq!(library.number("SELECT ratio_milli FROM images WHERE base_name = 'a.jpg'"), 1500);
 

@@ -311,12 +311,19 @@ fn killed_anywhere_and_run_again_it_ends_as_undisturbed() {
         fs::File::options().write(true).open(&to).unwrap().set_modified(modified).unwrap();
     }
     undisturbed.scan_well();
-    // Small batches, and a blow at another moment each time.
+    // Small batches, and a blow or a polite word at another moment each time.
     for round in 0..8 {
         let mut scan = disturbed.command(&["--json"]).env("HM_SCAN_BATCH_SIZE", "40").stdout(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(40 + 35 * round));
-        scan.kill().unwrap();
-        scan.wait().unwrap();
+        if round % 2 == 0 {
+            scan.kill().unwrap();
+            scan.wait().unwrap();
+        } else {
+            rustix::process::kill_process(rustix::process::Pid::from_child(&scan), rustix::process::Signal::INT).unwrap();
+            let code = scan.wait().unwrap();
+            // Asked before it listened, it ends by the signal itself.
+            assert!(matches!(code.code(), Some(130 | 0) | None), "{code:?}");
+        }
     }
     disturbed.scan_well();
     assert_eq!(disturbed.content(), undisturbed.content());

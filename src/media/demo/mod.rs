@@ -1,6 +1,6 @@
 //! Renders a small library to try hm on: pictures nobody took, with the metadata real cameras write.
 //!
-//! Everything here is made from a seed, by [`plan`] (what there is), [`scene`] and its neighbours (how it looks) and [`encode`] (how it
+//! Everything here is made from a seed, by `plan` (what there is), `scene` and its neighbours (how it looks) and `encode` (how it
 //! is written). Nothing is downloaded, nothing is anybody's; the same seed gives the same bytes. May import models only.
 
 mod canvas;

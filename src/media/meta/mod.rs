@@ -8,12 +8,12 @@ mod chunks;
 mod dates;
 mod draft;
 mod exif;
+pub mod exiv2;
 mod iptc;
 mod jpeg;
 mod jxl;
 mod place;
 mod raw;
-pub mod rexiv2;
 mod sidecar;
 mod sniff;
 mod source;
@@ -122,7 +122,7 @@ impl MetaReader {
     /// For a person.
     pub fn read_with_exiv2(&self, path: &Path) -> Result<Facts, String> {
         let pool = self.exiv2.as_ref().ok_or("this reader has no children")?;
-        rexiv2::ask_about_path(pool, path, self.timeout)
+        exiv2::ask_about_path(pool, path, self.timeout)
     }
 
     fn read_source(&self, source: &mut Source<'_>, path: &Path, format: FileFormat) -> FileReading {
@@ -176,13 +176,13 @@ impl MetaReader {
             (Need::Lens, None) => None,
             (Need::Lens, Some(pool)) => {
                 let block = exif_block.and_then(|(at, length)| source.up_to(at, length));
-                if let Some(Ok(second)) = block.map(|block| rexiv2::ask_about_bytes(pool, block, self.timeout)) {
+                if let Some(Ok(second)) = block.map(|block| exiv2::ask_about_bytes(pool, block, self.timeout)) {
                     add(&mut facts, Facts { lens: second.lens, ..Facts::default() });
                 }
                 None
             }
             (Need::Everything, None) => whole.is_none().then(broken),
-            (Need::Everything, Some(pool)) => match rexiv2::ask_about_path(pool, path, self.timeout) {
+            (Need::Everything, Some(pool)) => match exiv2::ask_about_path(pool, path, self.timeout) {
                 Ok(mut second) => {
                     second.orientation = second.orientation.filter(|_| !decoder_turns);
                     add(&mut facts, second);

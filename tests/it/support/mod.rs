@@ -1,5 +1,4 @@
 //! What several areas' tests need: the real `hm` in a clean environment, a database of one's own, files to scan.
-#![expect(dead_code, reason = "an area uses what it needs")]
 
 pub(crate) mod database;
 pub(crate) mod http;

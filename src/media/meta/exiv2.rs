@@ -1,4 +1,4 @@
-//! exiv2, through rexiv2: in child processes only. It aborts on some files and is not thread-safe.
+//! exiv2, through the crate rexiv2: in child processes only. It aborts on some files and is not thread-safe.
 //!
 //! It is asked for what it alone knows, lens names in makers' notes and Canon's CRW, and as a second opinion where the fast reader gives up.
 //! Never asked: videos and EPS, which crash it. Both sides of the talk are here, so that they change together.
