@@ -39,6 +39,8 @@ def of_exiftool(tags):
         found["captured_at"] = re.sub(r"^(\d{4}):(\d\d):(\d\d) ", r"\1-\2-\3T", str(found["captured_at"]))[:19]
         if not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", found["captured_at"]) or found["captured_at"].startswith("0000"):
             del found["captured_at"]
+    if found.get("orientation") not in range(1, 9):
+        found.pop("orientation", None)
     place = [tags.get("Composite:GPSLatitude"), tags.get("Composite:GPSLongitude")]
     if all(isinstance(part, (int, float)) for part in place):
         found["gps"] = place
