@@ -76,7 +76,7 @@ def commit():
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", "../../src", "../../Cargo.toml", "../../migrations")
-    return (git("rev-parse", "--short=10", "HEAD") or "unknown") + (" with changes" if changed else "")
+    return (git("rev-parse", "--short=10", "HEAD") or "unknown") + (" with changes" if changed else "") + os.environ.get("HM_BENCH_REMARK", "")
 
 
 def table(group):

@@ -17,5 +17,7 @@ if [ -z "${HM_BENCH_PROGRAM:-}" ]; then
     cargo build --release --locked
     target=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
     export HM_BENCH_PROGRAM="$target/release/hm"
+else
+    export HM_BENCH_REMARK=" (hm built beforehand)"
 fi
 exec python3 tests/bench/bench.py "$@"
