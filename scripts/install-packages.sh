@@ -48,9 +48,19 @@ fi
 
 # --- what is there -------------------------------------------------------------------------------------------------
 has_module() { has_command pkg-config && pkg-config --exists "$1" 2>/dev/null; }
+# bindgen loads libclang and reads the compiler's own headers; libclang-cpp, which other packages bring, is neither.
 has_libclang() {
     [ "$system" = macos ] && { xcode-select -p >/dev/null 2>&1; return; }
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || [ -n "${LIBCLANG_PATH:-}" ]
+    [ -z "${LIBCLANG_PATH:-}" ] || return 0
+    any_file '/usr/lib/llvm-*/lib/libclang.so*' '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' '/usr/lib/*/libclang-[0-9]*.so*' &&
+        any_file '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' '/usr/lib/clang/*/include/stddef.h'
+}
+any_file() {
+    local pattern
+    for pattern in "$@"; do
+        if compgen -G "$pattern" >/dev/null; then return 0; fi
+    done
+    return 1
 }
 has_postgres() { scripts/find-postgres.sh >/dev/null 2>&1; }
 has_chromium() { has_command chromium || has_command chromium-browser || has_command google-chrome ||
