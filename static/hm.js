@@ -1,7 +1,7 @@
 // What starts on every page: the theme's button, dialogs, and, where the page has them, the timeline, the viewer, the selection and the filters.
 
 import { photos } from "./dates.js";
-import { listen, firstTileOnScreen } from "./keys.js";
+import { arriveAt, listen } from "./keys.js";
 import { dress } from "./pictures.js";
 import { Scrubber } from "./scrubber.js";
 import { Selection } from "./select.js";
@@ -91,8 +91,8 @@ function wireGoTo(timeline) {
     event.preventDefault();
     dialog.close();
     if (!field.value) return;
-    timeline.goToDay(timeline.indexOf(field.value));
-    firstTileOnScreen(timeline)?.querySelector("a").focus({ preventScroll: true });
+    document.activeElement?.blur();
+    arriveAt(timeline, timeline.indexOf(field.value));
   });
   const open = () => {
     field.value = timeline.days[timeline.topDay]?.day ?? "";

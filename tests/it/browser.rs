@@ -1,6 +1,7 @@
 //! The gallery in real Chromium over a library of 20,000: scrolling, jumping, looking, going back, filtering, keys alone, a phone,
 //! and no JavaScript. Screenshots go to `target/screenshots`, to be looked at.
 
+mod days;
 mod fingers;
 
 use std::{

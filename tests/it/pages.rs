@@ -257,6 +257,17 @@ fn folders_lead_down_and_up_and_show_what_lies_below() {
 }
 
 #[test]
+fn headers_count_the_whole_day_also_where_a_page_cuts_it() {
+    let library = Library::of(310);
+    let first = library.page("/");
+    assert_eq!(all(&first, ".day-head .count"), ["110 photos", "200 photos"]);
+    let next = attributes(&first, ".pager [rel=next]", "href").pop().unwrap();
+    assert_eq!(all(&library.page(&next), ".day-head .count"), ["200 photos"]);
+    assert_eq!(all(&library.page("/?q=img%200001"), ".day-head .count"), ["1 photo"]);
+    assert_eq!(attributes(&library.page("/?q=img%200001"), ".day", "style"), ["--sum:1.500;--n:1"]);
+}
+
+#[test]
 fn the_timeline_counts_every_day_and_marks_cut_a_long_one() {
     let library = Library::of(310);
     let timeline = library.app.get("/timeline.json").json();
