@@ -30,6 +30,7 @@ const ASSETS: &[Asset] = assets! {
     "theme.js" SCRIPT,
     "hm.js" SCRIPT,
     "dates.js" SCRIPT,
+    "filters.js" SCRIPT,
     "keys.js" SCRIPT,
     "layout.js" SCRIPT,
     "loader.js" SCRIPT,

@@ -49,6 +49,8 @@ routes! {
     get "/timeline.json" => gallery::show_timeline;
     /// What a filter can be, with counts.
     get "/filters" => filters::show;
+    /// Folders that a filter could be narrowed to, found by words.
+    get "/filters/folders" => filters::show_folders;
     /// The newest image of a filter.
     get "/images/newest" => image::newest;
     /// The oldest image of a filter.

@@ -3,6 +3,7 @@
 
 mod days;
 mod fingers;
+mod folders;
 
 use std::{
     env, fs,
