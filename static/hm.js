@@ -3,7 +3,7 @@
 import { photos } from "./dates.js";
 import { wireFilters } from "./filters.js";
 import { arriveAt, listen } from "./keys.js";
-import { dress } from "./pictures.js";
+import { dress, dressCovers } from "./pictures.js";
 import { Scrubber } from "./scrubber.js";
 import { Selection } from "./select.js";
 import { Timeline } from "./timeline.js";
@@ -182,6 +182,7 @@ wireTheme();
 wireDialogs(parts.help);
 wireFilters(announce);
 wireForms();
+dressCovers();
 wireStatus();
 wireGrowth(parts);
 listen(parts);

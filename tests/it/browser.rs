@@ -4,6 +4,7 @@
 mod days;
 mod fingers;
 mod folders;
+mod grouping;
 
 use std::{
     env, fs,
