@@ -89,6 +89,9 @@ run|?has_command ffmpeg|ffmpeg|ffmpeg|poster frames of videos; hm works without
 test|has_chromium|chromium|cask:chromium|browser tests
 test|has_command chromedriver|chromium-driver|cask:chromedriver|drives the browser tests
 test|has_command exiftool|libimage-exiftool-perl|exiftool|the second opinion on metadata
+test|?has_command mkfs.exfat|exfatprogs|-|a file system that ignores case, for the tests of renames
+test|?has_command mount.exfat-fuse|exfat-fuse|-|mounts it
+test|?has_command strace|strace|-|counts what a scan asks of the disk
 bench|has_command exiftool|libimage-exiftool-perl|exiftool|reads metadata beside hm
 bench|has_command vipsthumbnail|libvips-tools|vips|makes thumbnails beside hm
 bench|?has_module fuse3|libfuse3-dev|-|a disk as slow as a NAS
