@@ -13,6 +13,8 @@ use super::{
 /// Memory a pixel needs while it is decoded: three planes of floats, twice over, and what filters hold.
 const BYTES_PER_PIXEL: u64 = 64;
 const SMALLEST_LIMIT_BYTES: u64 = 64 << 20;
+/// sRGB by ITU-T H.273: primaries, transfer, matrix, full range.
+const SRGB_CODE_POINTS: [u8; 4] = [1, 13, 0, 1];
 
 fn jxl_error(error: impl std::fmt::Display) -> PixelsError {
     PixelsError::Broken(error.to_string())
@@ -28,9 +30,14 @@ pub(super) fn decode(bytes: &[u8], bounds: &Bounds) -> Result<Decoded, PixelsErr
     if format.has_black() {
         return Err(PixelsError::Unsupported("JPEG XL in CMYK".into()));
     }
-    let profile = if image.hdr_type().is_some() || image.original_icc().is_none() {
-        // Known encodings are converted by the decoder, which maps high dynamic range down as well.
+    let profile = if image.hdr_type().is_some() || image.image_header().metadata.xyb_encoded {
+        // Out of its own colour space the decoder goes straight to sRGB, and it maps high dynamic range down as well.
         image.request_color_encoding(EnumColourEncoding::srgb(RenderingIntent::Relative));
+        Profile::Srgb
+    } else if let Some(icc) = image.original_icc() {
+        // Not the profile the decoder says it renders to, which it guesses from this one.
+        Profile::Icc(icc.to_vec())
+    } else if image.rendered_cicp() == Some(SRGB_CODE_POINTS) {
         Profile::Srgb
     } else {
         Profile::Icc(image.rendered_icc())
