@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Part of every folder's digest: raised when files must be read again because the readers learned something.
-pub(crate) const READING_VERSION: &[u8] = b"hm reading 1";
+pub(crate) const READING_VERSION: &[u8] = b"hm reading 2";
 
 /// One file of a folder, read or remembered.
 pub(crate) struct ScannedFile {

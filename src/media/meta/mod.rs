@@ -12,6 +12,7 @@ pub mod exiv2;
 mod iptc;
 mod jpeg;
 mod jxl;
+mod labels;
 mod place;
 mod raw;
 mod sidecar;
