@@ -12,7 +12,10 @@ use diesel::{
 use serde::Serialize;
 
 use super::schema::{cameras, files, folders, lenses};
-use crate::models::{Facts, FileId, FileRole, FolderId, ImageId, RelPath, VaultId};
+use crate::models::{
+    Facts, FileId, FileRole, FolderId, ImageId, RelPath, VaultId,
+    edit::{ColorLabel, Pick, Place},
+};
 
 /// A file as the last scan left it.
 #[derive(Debug, Clone)]
@@ -323,6 +326,10 @@ pub struct ImageWrite {
     pub picture_file_id: Option<FileId>,
     pub picture_key: Option<String>,
     pub search_words: Vec<String>,
+    pub pick: Pick,
+    pub color_label: ColorLabel,
+    #[serde(flatten)]
+    pub place: Place,
 }
 
 /// A file as a scan writes it; columns as in the table.

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     db::{
         self, PgConnection, QueryError,
+        edits::follow_scan,
         ingest::{self, FileWrite, ImageWrite, KnownFile, Sequence},
         vaults::MountedVault,
     },
@@ -80,6 +81,7 @@ impl<'a> Ingest<'a> {
         let mut images = Vec::new();
         let mut files = Vec::new();
         let mut touched = BTreeSet::new();
+        let mut moves = Vec::new();
         let mut gone: Vec<FileId> = Vec::new();
         for (scan, rows) in batch.iter().zip(&rows) {
             for row in self.gone(scan, rows) {
@@ -116,6 +118,7 @@ impl<'a> Ingest<'a> {
                 let (image, role) = image_of[index].map_or((None, loose_role(file.entry.format)), |(image, role)| (Some(image), role));
                 if row.image != image {
                     touched.extend(row.image);
+                    moves.extend(row.image.zip(image));
                 }
                 if !row.changed && row.image == image && row.role == role {
                     continue;
@@ -124,7 +127,7 @@ impl<'a> Ingest<'a> {
                 files.push(file_write(row.id, folder_ids[folder], image, role, file));
             }
         }
-        self.commit(batch, &folder_ids, &images, &files, &gone, &touched)?;
+        self.commit(batch, &folder_ids, &images, &files, &gone, (&touched, &moves))?;
         add(&self.progress.images, images.len());
         add(&self.progress.files_missing, gone.len());
         add(&self.progress.files_done, batch.iter().map(|scan| scan.listed).sum());
@@ -138,7 +141,7 @@ impl<'a> Ingest<'a> {
         images: &[ImageWrite],
         files: &[FileWrite],
         gone: &[FileId],
-        touched: &BTreeSet<ImageId>,
+        (touched, moves): (&BTreeSet<ImageId>, &[(ImageId, ImageId)]),
     ) -> Result<(), QueryError> {
         let vault = self.vault.id;
         let moved: Vec<FileId> = files.iter().map(|file| file.id).filter(|id| self.moved.contains(id)).collect();
@@ -147,6 +150,7 @@ impl<'a> Ingest<'a> {
             ingest::park_names(conn, &moved)?;
             ingest::upsert_images(conn, vault, images)?;
             ingest::upsert_files(conn, vault, files)?;
+            follow_scan(conn, &images.iter().map(|image| image.id).collect::<Vec<_>>(), moves)?;
             ingest::record_missing(conn, gone)?;
             ingest::settle_images(conn, &left)?;
             // A folder that was not seen whole is looked at again next time.
@@ -348,10 +352,12 @@ impl<'a> Ingest<'a> {
         let small = |number: u32| i32::try_from(number).ok();
         let mut search_words: BTreeSet<String> = BTreeSet::new();
         let texts = [facts.title.as_deref(), facts.description.as_deref(), Some(moment.base_name.as_str())];
+        let place = facts.place.clone().unwrap_or_default();
         let keywords = facts.keywords.iter().chain(&facts.hierarchical_keywords).map(String::as_str);
         let names = group.members.iter().map(|member| scan.files[member.file].name.as_str());
         let folder = scan.folder.to_nfc();
-        for text in texts.into_iter().flatten().chain(keywords).chain(names).chain([folder.as_str()]) {
+        let place_names = [&place.city, &place.state, &place.country].into_iter().flatten().map(String::as_str);
+        for text in texts.into_iter().flatten().chain(place_names).chain(keywords).chain(names).chain([folder.as_str()]) {
             search_words.extend(words(text));
         }
         ImageWrite {
@@ -390,6 +396,9 @@ impl<'a> Ingest<'a> {
             picture_file_id: moment.picture.as_ref().map(|(picture, _)| rows[*picture].id),
             picture_key: moment.picture.as_ref().map(|(_, key)| key.to_string()),
             search_words: search_words.into_iter().collect(),
+            pick: facts.pick.unwrap_or_default(),
+            color_label: facts.color_label.unwrap_or_default(),
+            place,
         }
     }
 
