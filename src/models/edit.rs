@@ -483,7 +483,7 @@ mod tests {
             (Field::ColorLabel, json!("orange")),
             (Field::Title, json!(7)),
             (Field::Title, json!("a\u{0}b")),
-            (Field::Description, json!("\u{b}x")),
+            (Field::Description, json!("x\u{b}x")),
             (Field::Description, json!("x".repeat(LONGEST_TEXT + 1))),
             (Field::Keywords, json!("beach")),
             (Field::Keywords, json!(["a\nb"])),

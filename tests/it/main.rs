@@ -7,6 +7,7 @@ mod browser;
 mod db;
 mod demo;
 mod doctor;
+mod edits;
 mod grouping;
 mod layers;
 mod metadata;
