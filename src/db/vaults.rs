@@ -92,7 +92,9 @@ pub fn record_vault_state(conn: &mut PgConnection, id: VaultId, offline_reason: 
         }
         None => {
             let online = (vaults::offline_since.eq(None::<chrono::DateTime<chrono::Utc>>), vaults::offline_reason.eq(None::<String>));
-            diesel::update(vault).set(online).execute(conn)?;
+            // Nothing is written, and no disk waited for, where nothing changes.
+            let was_offline = vaults::offline_since.is_not_null().or(vaults::offline_reason.is_not_null());
+            diesel::update(vault.filter(was_offline)).set(online).execute(conn)?;
         }
     }
     Ok(())
@@ -103,7 +105,8 @@ pub fn record_vault_state(conn: &mut PgConnection, id: VaultId, offline_reason: 
 /// # Errors
 /// Only the database's own.
 pub fn record_root_names(conn: &mut PgConnection, id: VaultId, names: &[String]) -> QueryResult<()> {
-    diesel::update(vaults::table.filter(vaults::id.eq(id))).set(vaults::root_names.eq(names)).execute(conn).map(|_| ())
+    let other = vaults::table.filter(vaults::id.eq(id)).filter(vaults::root_names.ne(names));
+    diesel::update(other).set(vaults::root_names.eq(names)).execute(conn).map(|_| ())
 }
 
 /// How many files of a vault are there, not counting the missing.

@@ -13,6 +13,7 @@ mod library;
 mod moment;
 mod progress;
 mod read;
+mod resolve;
 mod run;
 mod vault;
 mod walk;

@@ -15,7 +15,7 @@ use super::{
     walk::{Entry, Listing},
 };
 use crate::{
-    db::ingest::KnownFile,
+    db::known::KnownFile,
     media::{FileReading, MetaReader},
     models::{FileFormat, FolderId, RelPath},
 };

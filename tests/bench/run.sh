@@ -8,6 +8,7 @@
 #
 #   HM_BENCH_RUNS=3         runs of each thing; the median counts
 #   HM_BENCH_FILES=1000000  files of the row about memory
+#   HM_BENCH_MIXED_FILES=100000  files of the row about memory with metadata children
 #   HM_BENCH_IMAGES=10000,100000,1000000  libraries of the rows about pages
 #   HM_BENCH_PROGRAM=…      an hm that is built already
 set -euo pipefail

@@ -166,6 +166,31 @@ fn moved_and_renamed_files_keep_their_ids() {
 }
 
 #[test]
+fn a_file_renamed_over_another_takes_its_name() {
+    let library = Library::new();
+    library.picture("a/1.jpg", 1);
+    library.picture("a/2.jpg", 2);
+    library.picture("a/3.jpg", 3);
+    library.scan_well();
+    let id_of = |name: &str| library.lines(&format!("SELECT id::text AS line FROM files WHERE name = '{name}' AND missing_since IS NULL"));
+    let (first, gone) = (id_of("1.jpg"), id_of("2.jpg"));
+    rename(&library.path("a/2.jpg"), &library.dir.path().join("away.jpg"));
+    rename(&library.path("a/1.jpg"), &library.path("a/2.jpg"));
+    let said = library.scan_well();
+    assert!(said.contains("1 moved, 1 missing"), "{said}");
+    assert_eq!(id_of("2.jpg"), first);
+    // What it took the place of is kept, and is found again under another name.
+    assert_eq!(library.lines("SELECT id::text AS line FROM files WHERE missing_since IS NOT NULL"), gone);
+    rename(&library.dir.path().join("away.jpg"), &library.path("b/2.jpg"));
+    let said = library.scan_well();
+    assert!(said.contains("1 moved, 0 missing"), "{said}");
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM files"), ["3"]);
+    let there =
+        format!("SELECT d.rel_path || '/' || f.name AS line FROM files f JOIN folders d ON d.id = f.folder_id WHERE f.id = {}", gone[0]);
+    assert_eq!(library.lines(&there), ["b/2.jpg"]);
+}
+
+#[test]
 fn a_copy_is_another_image_and_survives_its_original() {
     let library = Library::new();
     library.picture("a/1.jpg", 1);
