@@ -65,7 +65,11 @@ any_file() {
 has_postgres() { scripts/find-postgres.sh >/dev/null 2>&1; }
 has_chromium() { has_command chromium || has_command chromium-browser || has_command google-chrome ||
     [ -d "/Applications/Chromium.app" ] || [ -d "/Applications/Google Chrome.app" ]; }
-has_pillow() { /usr/bin/python3 -c 'import PIL' 2>/dev/null; }
+has_python_module() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
+# The encoder comes with libheif itself on Debian 12, as a plug-in since.
+has_hevc_encoder() { has_command heif-enc && heif-enc --list-encoders 2>&1 | grep x265 >/dev/null; }
+heif_packages=libheif-examples
+[ "$system" = debian-12 ] || heif_packages="libheif-examples libheif-plugin-x265"
 # An x265 development package makes the bundled libheif link against it, and x265's own pkg-config file asks for libnuma.
 has_numa_if_x265() { ! has_module x265 || has_module numa || [ "$system" = macos ]; }
 
@@ -89,12 +93,19 @@ run|?has_command ffmpeg|ffmpeg|ffmpeg|poster frames of videos; hm works without
 test|has_chromium|chromium|cask:chromium|browser tests
 test|has_command chromedriver|chromium-driver|cask:chromedriver|drives the browser tests
 test|has_command exiftool|libimage-exiftool-perl|exiftool|the second opinion on metadata
+test|?has_command mkfs.exfat|exfatprogs|-|a file system that ignores case, for the tests of renames
+test|?has_command mount.exfat-fuse|exfat-fuse|-|mounts it
+test|?has_command strace|strace|-|counts what a scan asks of the disk
+test|has_command cjxl|libjxl-tools|jpeg-xl|makes the JPEG XL that the tests of pictures read
+test|has_command avifenc|libavif-bin|libavif|makes their AVIF
 bench|has_command exiftool|libimage-exiftool-perl|exiftool|reads metadata beside hm
 bench|has_command vipsthumbnail|libvips-tools|vips|makes thumbnails beside hm
 bench|?has_module fuse3|libfuse3-dev|-|a disk as slow as a NAS
 bench|?has_command fusermount3|fuse3|-|mounts it
-bench|?has_pillow|python3-pil|-|renders the sample library
+bench|?has_python_module PIL|python3-pil|-|renders the sample library
+bench|?has_python_module numpy|python3-numpy|-|compares pictures
 END
+    echo "test|has_hevc_encoder|$heif_packages|libheif|makes their HEIC"
 }
 
 

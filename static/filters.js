@@ -45,6 +45,12 @@ function wireFolders(root, announce) {
   const shut = () => {
     select.removeAttribute("size");
     select.classList.remove("open");
+    if (select.selectedIndex < 0) select.selectedIndex = 0;
+  };
+  // The first that was found and is not the one chosen before.
+  const takeFirst = () => {
+    const first = [...select.options].findIndex((option) => option.value && !option.hasAttribute("selected"));
+    if (first >= 0) select.selectedIndex = first;
   };
   const look = async () => {
     number += 1;
@@ -53,15 +59,15 @@ function wireFolders(root, announce) {
     query.set("words", field.value);
     const response = await fetch(`${field.dataset.find}?${query}`, { headers: { "HX-Request": "true" } }).catch(() => null);
     if (!response?.ok || asked !== number) return;
-    const options = document.createElement("select");
-    options.innerHTML = await response.text();
-    const all = select.options[0];
-    select.replaceChildren(all, ...options.children);
+    // Not in a select of their own, which would choose the first of them.
+    const found = document.createElement("template");
+    found.innerHTML = await response.text();
+    select.replaceChildren(select.options[0], ...found.content.children);
     if (!field.value.trim()) return shut();
-    const found = [...select.options].filter((option) => option.value && !option.hasAttribute("selected")).length;
+    const count = [...select.options].filter((option) => option.value && !option.hasAttribute("selected")).length;
     select.size = Math.min(LONGEST_LIST, Math.max(2, select.options.length));
     select.classList.add("open");
-    announce(found === 1 ? "1 folder found" : `${found} folders found`);
+    announce(count === 1 ? "1 folder found" : `${count} folders found`);
   };
 
   field.addEventListener("input", () => {
@@ -72,10 +78,9 @@ function wireFolders(root, announce) {
     if (!select.classList.contains("open")) return;
     if (event.key === "ArrowDown") {
       select.focus();
-      if (select.selectedIndex <= 0) select.selectedIndex = Math.min(1, select.options.length - 1);
+      takeFirst();
     } else if (event.key === "Enter") {
-      // The first that was found, unless one is chosen.
-      if (select.selectedIndex <= 0) select.selectedIndex = Math.min(1, select.options.length - 1);
+      takeFirst();
       shut();
       select.focus();
     } else if (event.key === "Escape") {

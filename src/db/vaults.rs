@@ -1,14 +1,15 @@
 //! Vaults and where each host mounts them.
 
 use std::{
+    ffi::OsStr,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
 use diesel::{dsl::now, prelude::*, upsert::excluded};
 
-use super::schema::{files, vault_mounts, vaults};
-use crate::models::VaultId;
+use super::schema::{files, folders, vault_mounts, vaults};
+use crate::models::{RelPath, VaultId};
 
 /// A vault as one host sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,40 @@ pub fn record_vault_state(conn: &mut PgConnection, id: VaultId, offline_reason: 
 pub fn record_root_names(conn: &mut PgConnection, id: VaultId, names: &[String]) -> QueryResult<()> {
     let other = vaults::table.filter(vaults::id.eq(id)).filter(vaults::root_names.ne(names));
     diesel::update(other).set(vaults::root_names.eq(names)).execute(conn).map(|_| ())
+}
+
+/// A file by which a vault is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleFile {
+    /// Where in the vault.
+    pub path: RelPath,
+    /// Size in bytes.
+    pub size_bytes: i64,
+    /// Its content.
+    pub fingerprint: [u8; 16],
+}
+
+/// Up to `most` files from all over a vault, the same ones each time: present ones that have a content.
+///
+/// # Errors
+/// Only the database's own.
+pub fn list_sample_files(conn: &mut PgConnection, id: VaultId, most: usize) -> QueryResult<Vec<SampleFile>> {
+    type Row = (Vec<u8>, Vec<u8>, i64, Option<Vec<u8>>);
+    let rows: Vec<Row> = files::table
+        .inner_join(folders::table)
+        .filter(
+            files::vault_id.eq(id).and(files::missing_since.is_null()).and(files::size_bytes.gt(0)).and(files::fingerprint.is_not_null()),
+        )
+        // Neighbours were scanned together; a hash of the id draws from everywhere.
+        .order(diesel::dsl::sql::<diesel::sql_types::Integer>("hashint8(files.id)"))
+        .limit(i64::try_from(most).unwrap_or(i64::MAX))
+        .select((folders::rel_path_bytes, files::name_bytes, files::size_bytes, files::fingerprint))
+        .load(conn)?;
+    let sample = rows.into_iter().filter_map(|(folder, name, size_bytes, fingerprint)| {
+        let path = RelPath::from_bytes(&folder).ok()?.join(OsStr::from_bytes(&name)).ok()?;
+        Some(SampleFile { path, size_bytes, fingerprint: fingerprint?.try_into().ok()? })
+    });
+    Ok(sample.collect())
 }
 
 /// How many files of a vault are there, not counting the missing.

@@ -5,4 +5,4 @@ pub mod demo;
 pub mod meta;
 pub mod pixels;
 
-pub use meta::{FileReading, MetaOptions, MetaReader};
+pub use meta::{FileReading, MetaOptions, MetaReader, READING_VERSION, fingerprint_of};

@@ -76,7 +76,12 @@ pub fn scan_library(
             });
         });
         let outcome = targets.iter().try_for_each(|target| {
-            on_event(&Event::Vault { name: &target.vault.name, path: &target.vault.mount.to_string_lossy() });
+            let moved_from = target.moved_from.as_deref().map(std::path::Path::to_string_lossy);
+            on_event(&Event::Vault {
+                name: &target.vault.name,
+                path: &target.vault.mount.to_string_lossy(),
+                moved_from: moved_from.as_deref(),
+            });
             scan_vault(db, &mut conn, host, target, options, progress, &mut offline)
                 .with_context(|| format!("while scanning the vault `{}`", target.vault.name))
         });

@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
-    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -166,12 +165,23 @@ fn continued(known: &KnownFile, scan: &FolderScan, file: &ScannedFile) -> Row {
 fn has_left(mount: &Path, known: &KnownFile, here: &Path) -> bool {
     let Ok(name) = RelPath::from_bytes(&known.name) else { return false };
     let there = name.on(&known.folder.on(mount));
-    match (fs::symlink_metadata(&there), fs::symlink_metadata(here)) {
-        (Err(error), _) => error.kind() == std::io::ErrorKind::NotFound,
-        (Ok(old), Ok(new)) => {
+    match fs::symlink_metadata(&there) {
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Ok(_) => {
             let same_but_for_case = there.to_string_lossy().to_lowercase() == here.to_string_lossy().to_lowercase();
-            same_but_for_case && there != here && old.ino() == new.ino() && old.dev() == new.dev()
+            same_but_for_case && there != here && !is_spelled_so(mount, &there)
         }
-        (Ok(_), Err(_)) => false,
     }
+}
+
+/// Whether every part of a path below `mount` is listed with exactly this spelling. Numbers of inodes do not tell: some file systems
+/// that ignore case (exFAT through FUSE) have another for each spelling.
+fn is_spelled_so(mount: &Path, path: &Path) -> bool {
+    let parts = path.ancestors().take_while(|part| *part != mount);
+    let listed = |part: &Path| {
+        let (Some(folder), Some(name)) = (part.parent(), part.file_name()) else { return true };
+        // A folder that cannot be listed proves nothing.
+        fs::read_dir(folder).map_or(true, |mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() == name)))
+    };
+    parts.into_iter().all(listed)
 }

@@ -4,7 +4,7 @@
 #   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [start] [memory]      default: all of them
 #
 # Everything it makes lies in a temporary folder (below TMPDIR, a few GiB) and is removed. Programs that are not installed
-# (exiftool, vipsthumbnail, libfuse3) leave their rows out, and the table says so.
+# (exiftool, vipsthumbnail, libfuse3, Python's numpy and Pillow) leave their rows out, and the table says so.
 #
 #   HM_BENCH_RUNS=3         runs of each thing; the median counts
 #   HM_BENCH_FILES=1000000  files of the row about memory

@@ -45,6 +45,8 @@ fn a_folder_is_found_by_typing_and_taken_away_by_its_chip() {
             )
             .await;
         browser.shot("folder-choice-1440").await;
+        let value = "return document.querySelector('.filters select[name=folder]').value";
+        assert_eq!(browser.js(value).await, json!(""), "typing alone chooses a folder");
         browser.press(KEY_DOWN).await;
         browser.press(KEY_ENTER).await;
         browser.client.find(Locator::Css(".filters button[type=submit]")).await.unwrap().click().await.unwrap();

@@ -316,7 +316,7 @@ fn the_writer_is_told_what_to_write_and_tells_what_came_of_it() {
         assert_eq!((failed[0].attempts, failed[0].reason.as_deref()), (1, Some("read-only file system")));
     }
     let due = list_write_backs(conn, &[vault], Some(first), 10).unwrap();
-    assert_eq!(due[0].fields, [pick.clone()], "what failed is left alone for a while");
+    assert_eq!(due[0].fields, std::slice::from_ref(&pick), "what failed is left alone for a while");
     run(conn, "UPDATE image_edits SET updated_at = now() - interval '61 seconds' WHERE state = 'failed'");
     assert_eq!(list_write_backs(conn, &[vault], Some(first), 10).unwrap()[0].fields[1].attempts, 1);
     assert_eq!(retry_failed(conn, Some(&[first])).unwrap(), 0);
@@ -325,7 +325,7 @@ fn the_writer_is_told_what_to_write_and_tells_what_came_of_it() {
         record_conflict(conn, second, &rating.value, &value(Field::Rating, json!(null))).unwrap();
         assert_eq!(outbox(conn)[3], format!("{second} rating 5 null conflict null"));
     }
-    record_written(conn, second, &[rating.value.clone()], None).unwrap();
+    record_written(conn, second, std::slice::from_ref(&rating.value), None).unwrap();
     assert_eq!(count_outbox(conn).unwrap().conflict, 1, "a conflict is not written over");
 
     run(conn, "UPDATE images SET is_missing = true WHERE base_name = 'B'");
