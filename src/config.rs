@@ -9,6 +9,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::models::edit::SidecarNaming;
+
 /// The manual, which is also the defaults.
 const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 
@@ -164,6 +166,12 @@ pub enum LogFormat {
 pub struct VaultConfig {
     /// Where this host mounts it.
     pub path: PathBuf,
+    /// Whether this host writes what people change into the vault's sidecars.
+    #[serde(default)]
+    pub write_back: bool,
+    /// How a new sidecar is named.
+    #[serde(default)]
+    pub sidecar_names: SidecarNaming,
 }
 
 /// Text that never reaches a log.
@@ -348,6 +356,25 @@ mod tests {
         let config = Config::from_layers(Some(&path), [("HM_WEB_WORKERS".to_owned(), "5".to_owned())]).unwrap();
         assert_eq!((config.web.workers, config.web.bind.port()), (5, 1));
         assert_eq!(config.vaults["nas"].path, Path::new("/mnt/nas"));
+        assert_eq!((config.vaults["nas"].write_back, config.vaults["nas"].sidecar_names), (false, SidecarNaming::WholeName));
+    }
+
+    #[test]
+    fn the_manuals_example_of_a_vault_is_one() {
+        let example: String =
+            DEFAULT_TOML.lines().skip_while(|line| *line != "# [vaults.photos]").map(|line| format!("{}\n", &line[2..])).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("local.toml");
+        std::fs::write(&path, example).unwrap();
+        let config = Config::from_layers(Some(&path), []).unwrap();
+        let expected = VaultConfig { path: "/Volumes/Photos".into(), write_back: false, sidecar_names: SidecarNaming::WholeName };
+        assert_eq!(config.vaults["photos"], expected);
+        std::fs::write(&path, "[vaults.nas]\npath = \"/n\"\nwrite_back = true\nsidecar_names = \"IMG.xmp\"\n").unwrap();
+        let config = Config::from_layers(Some(&path), []).unwrap();
+        assert_eq!((config.vaults["nas"].write_back, config.vaults["nas"].sidecar_names), (true, SidecarNaming::Stem));
+        std::fs::write(&path, "[vaults.nas]\npath = \"/n\"\nsidecar_names = \"xmp\"\n").unwrap();
+        let error = Config::from_layers(Some(&path), []).unwrap_err().to_string();
+        assert!(error.contains("sidecar_names") && error.contains("IMG.CR2.xmp"), "{error}");
     }
 
     #[test]

@@ -40,6 +40,7 @@
 //! ```text
 //! scan    vault → walk (size, mtime; unchanged skipped) → facts → group → ingest (one transaction a batch) → what is lacking
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
+//! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
 //! page    filter + cursor → at most three queries → struct → template
 //! ```
 

@@ -11,6 +11,7 @@ use diesel::{
 };
 
 use super::{
+    edits::{carry_edits, copy_edits, show_edits},
     image::unreadable,
     schema::{files, images},
 };
@@ -59,6 +60,7 @@ pub fn split_image(conn: &mut PgConnection, image: ImageId, chosen: &[FileId]) -
             take_facts(conn, id, first)?;
         }
         summarise(conn, id, &leaving)?;
+        copy_edits(conn, image, id)?;
         summarise(conn, image, &staying)?;
         Ok(Ok(id))
     })
@@ -96,6 +98,10 @@ pub fn merge_images(conn: &mut PgConnection, merged: &[ImageId]) -> QueryResult<
             .bind::<Array<BigInt>, _>(merged.iter().map(|image| image.0).collect::<Vec<_>>())
             .execute(conn)?;
         let others: Vec<ImageId> = merged.iter().copied().filter(|image| *image != oldest).collect();
+        for other in &others {
+            carry_edits(conn, *other, oldest)?;
+        }
+        show_edits(conn, oldest)?;
         diesel::delete(images::table.filter(images::id.eq_any(others))).execute(conn)?;
         let files = load_files(conn, oldest)?;
         summarise(conn, oldest, &files)?;

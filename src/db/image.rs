@@ -100,6 +100,24 @@ pub struct ImageRow {
     /// -1 rejected, 0 unrated, 1..=5 stars.
     #[diesel(sql_type = Nullable<SmallInt>)]
     pub rating: Option<i16>,
+    /// Flag beside the stars: `none`, `pending` or `picked`.
+    #[diesel(sql_type = Text)]
+    pub pick: String,
+    /// `none`, `red`, `yellow`, `green`, `blue` or `purple`.
+    #[diesel(sql_type = Text)]
+    pub color_label: String,
+    /// City of the place.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub city: Option<String>,
+    /// State, province or region of the place.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub state: Option<String>,
+    /// Country of the place.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub country: Option<String>,
+    /// ISO 3166 code of the country.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub country_code: Option<String>,
     /// Flat keywords.
     #[diesel(sql_type = Array<Text>)]
     pub keywords: Vec<String>,

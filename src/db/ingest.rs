@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 
 pub use super::columns::{FactsColumn, PlainText, SearchWords};
 use super::{
+    edits::follow_scan,
     quick_transaction,
     schema::{files, images},
 };
@@ -43,6 +44,8 @@ pub struct Batch {
     pub replaced: Vec<FileId>,
     /// Images that files left.
     pub left: Vec<ImageId>,
+    /// Where files went that left an image for another: from, to.
+    pub moves: Vec<(ImageId, ImageId)>,
     /// Folders known before whose listing has been written, or has to be looked at again.
     pub digests: Vec<(FolderId, Option<[u8; 16]>)>,
 }
@@ -63,6 +66,8 @@ pub fn write_batch(conn: &mut PgConnection, batch: &Batch) -> QueryResult<()> {
         write_images(conn, &batch.images)?;
         write_files(conn, &batch.files)?;
         record_missing(conn, &batch.gone)?;
+        let rewritten: Vec<ImageId> = batch.images.iter().filter(|image| !image.is_new).map(|image| image.id).collect();
+        follow_scan(conn, &rewritten, &batch.moves)?;
         settle_images(conn, &batch.left)?;
         record_digests(conn, &batch.digests)
     })
@@ -132,6 +137,12 @@ pub struct ImageWrite {
     pub picture_file_id: Option<FileId>,
     pub picture_key: Option<PlainText>,
     pub search_words: SearchWords,
+    pub pick: &'static str,
+    pub color_label: &'static str,
+    pub city: Option<PlainText>,
+    pub state: Option<PlainText>,
+    pub country: Option<PlainText>,
+    pub country_code: Option<PlainText>,
 }
 
 /// A file as a scan writes it; columns as in the table.

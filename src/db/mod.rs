@@ -4,6 +4,7 @@
 //! May import models and config.
 
 mod columns;
+pub mod edits;
 pub mod export;
 pub mod facets;
 pub mod folders;

@@ -46,6 +46,8 @@ ids! {
     FileId,
     /// One run of the scanner.
     ScanId,
+    /// One action of a person: all that is undone at once.
+    BatchId,
 }
 
 #[cfg(test)]

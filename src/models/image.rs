@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
+use super::edit::{ColorLabel, Pick, Place};
+
 macro_rules! formats {
     ($($variant:ident = $name:literal, $kind:ident, $media_type:literal, [$($extension:literal),+];)+) => {
         /// What a file is, by the name of its format.
@@ -56,7 +58,7 @@ macro_rules! formats {
 /// The text names no known format or role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a known name")]
-pub struct UnknownName(String);
+pub struct UnknownName(pub(super) String);
 
 formats! {
     Cr2 = "cr2", Raw, "image/x-canon-cr2", ["cr2"];
@@ -315,6 +317,15 @@ pub struct Facts {
     /// -1 rejected, 0 unrated, 1..=5 stars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rating: Option<i8>,
+    /// Flag beside the stars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pick: Option<Pick>,
+    /// Colour; `none` where the file says that there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color_label: Option<ColorLabel>,
+    /// Names of the place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// Flat keywords, in file order, no duplicates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,

@@ -123,6 +123,7 @@ impl<'a> Ingest<'a> {
                 let (image, role) = image_of[index].map_or((None, loose_role(file.entry.format)), |(image, role)| (Some(image), role));
                 if row.image != image {
                     touched.extend(row.image);
+                    batch.moves.extend(row.image.zip(image));
                 }
                 if !row.changed && row.image == image && row.role == role {
                     continue;
@@ -246,7 +247,9 @@ impl<'a> Ingest<'a> {
         let keywords = facts.keywords.iter().chain(&facts.hierarchical_keywords).map(String::as_str);
         let names = group.members.iter().map(|member| scan.files[member.file].name.as_str());
         let folder = scan.folder.to_nfc();
-        for text in texts.into_iter().flatten().chain(keywords).chain(names).chain([folder.as_str()]) {
+        let place = facts.place.clone().unwrap_or_default();
+        let place_names = [&place.city, &place.state, &place.country].into_iter().flatten().map(String::as_str);
+        for text in texts.into_iter().flatten().chain(place_names).chain(keywords).chain(names).chain([folder.as_str()]) {
             search_words.extend(words(text));
         }
         let plain = |texts: &[String]| texts.iter().map(|text| PlainText::from(text.as_str())).collect();
@@ -288,6 +291,12 @@ impl<'a> Ingest<'a> {
             picture_file_id: moment.picture.as_ref().map(|(picture, _)| rows[*picture].id),
             picture_key: moment.picture.as_ref().map(|(_, key)| key.to_string().into()),
             search_words: search_words.into_iter().collect(),
+            pick: facts.pick.unwrap_or_default().name(),
+            color_label: facts.color_label.unwrap_or_default().name(),
+            city: place.city.map(PlainText::from),
+            state: place.state.map(PlainText::from),
+            country: place.country.map(PlainText::from),
+            country_code: place.country_code.map(PlainText::from),
         }
     }
 

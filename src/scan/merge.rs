@@ -9,7 +9,7 @@ use super::group::{Candidate, Group, captured_from_name, utc_from_name};
 use crate::models::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps};
 
 /// Two places this close are one, said with different precision.
-const SAME_PLACE_DEG: f64 = 0.0005;
+const SAME_PLACE_DEG: f64 = 0.0001;
 
 /// Facts of a whole group: its primary leads, the other renderings of the moment fill gaps, the sidecars of the moment (not those of
 /// edited versions) have the last word. The moving part of a live photo says nothing: its clock is UTC and its size is not the picture's.
@@ -65,6 +65,10 @@ pub fn image_facts(primary: &Facts, others: &[&Facts], sidecars: &[&Facts]) -> F
     let description = in_order().find_map(|sidecar| sidecar.description.clone());
     facts.description = description.or(facts.description);
     facts.rating = in_order().find_map(|sidecar| sidecar.rating).or(facts.rating);
+    facts.pick = in_order().find_map(|sidecar| sidecar.pick).or(facts.pick);
+    facts.color_label = in_order().find_map(|sidecar| sidecar.color_label).or(facts.color_label);
+    let place = in_order().find_map(|sidecar| sidecar.place.clone());
+    facts.place = place.or(facts.place);
     // Flat and hierarchical say the same thing twice: taken from one place, they agree.
     if let Some(sidecar) = in_order().find(|sidecar| !sidecar.keywords.is_empty() || !sidecar.hierarchical_keywords.is_empty()) {
         facts.keywords.clone_from(&sidecar.keywords);
@@ -93,6 +97,9 @@ fn fill_gaps(facts: &mut Facts, other: &Facts) {
         title,
         description,
         rating,
+        pick,
+        color_label,
+        place,
         content_id,
         software
     );
@@ -111,7 +118,7 @@ fn corrected_time(picture: Option<CapturedAt>, sidecar: &CapturedAt) -> Captured
         return picture;
     }
     if apart.abs() < TimeDelta::seconds(1) {
-        return CapturedAt { offset_minutes: picture.offset_minutes.or(sidecar.offset_minutes), ..picture };
+        return CapturedAt { offset_minutes: sidecar.offset_minutes.or(picture.offset_minutes), ..picture };
     }
     // `…Z` of a picture that has no zone: the same instant, told in UTC.
     let minutes = (apart.num_seconds() + 7 * 60 + 30).div_euclid(15 * 60) * 15;

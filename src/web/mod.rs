@@ -33,7 +33,7 @@ use actix_web::{
     App, HttpServer,
     dev::Server,
     middleware::{Compress, from_fn},
-    web::Data,
+    web::{Data, PayloadConfig},
 };
 
 pub use error::WebError;
@@ -42,6 +42,8 @@ pub use state::State;
 
 /// Most threads that answer requests when the machine decides.
 const MOST_WORKERS: usize = 8;
+/// Longest body of a request that is read as a whole: the ids of some hundred thousand images.
+const LONGEST_BODY_BYTES: usize = 4 << 20;
 /// How long an answer under way may take at the end, in seconds.
 const SHUTDOWN_S: u64 = 5;
 
@@ -101,6 +103,7 @@ pub fn server(state: Data<State>, bind: SocketAddr, workers: usize) -> Result<Li
         App::new()
             .app_data(state.clone())
             .app_data(guard::AllowedHosts::of(address))
+            .app_data(PayloadConfig::new(LONGEST_BODY_BYTES))
             .configure(routes::configure)
             .default_service(actix_web::web::to(routes::not_found))
             .wrap(Compress::default())

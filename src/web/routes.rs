@@ -14,7 +14,7 @@ use super::{api, assets, error::WebError, files, filters, folders, gallery, grou
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// `get` (which answers HEAD too) or `post`.
+    /// `get` (which answers HEAD too), `post` or `patch`.
     pub method: &'static str,
     /// The address, with `{names}`.
     pub path: &'static str,
@@ -79,6 +79,22 @@ routes! {
     get "/api/v1/images" => api::list_images;
     /// One image with its files.
     get "/api/v1/images/{id}" => api::get_image;
+    /// Changes one image.
+    patch "/api/v1/images/{id}" => api::edit_image;
+    /// Who changed what about an image, and when.
+    get "/api/v1/images/{id}/history" => api::history;
+    /// Does one action to many images.
+    post "/api/v1/edits" => api::edit_many;
+    /// Takes an action back.
+    post "/api/v1/edits/{batch}/undo" => api::undo;
+    /// Does again what was taken back.
+    post "/api/v1/edits/{batch}/redo" => api::redo;
+    /// What is on its way to the sidecars, field by field.
+    get "/api/v1/outbox" => api::outbox;
+    /// Ends a conflict between library and vault.
+    post "/api/v1/outbox/resolve" => api::resolve;
+    /// Lets everything that failed be tried again now.
+    post "/api/v1/outbox/retry" => api::retry;
     /// The picture of an image, `?size=thumbnail` or `proxy`.
     get "/api/v1/images/{id}/thumbnail" => api::thumbnail;
     /// The bytes of a file, with ranges.
@@ -109,6 +125,10 @@ fn get() -> actix_web::Route {
 
 fn post() -> actix_web::Route {
     web::post()
+}
+
+fn patch() -> actix_web::Route {
+    web::patch()
 }
 
 /// Adds a method to an address.

@@ -8,6 +8,7 @@ mod damage;
 mod db;
 mod demo;
 mod doctor;
+mod edits;
 mod grouping;
 mod layers;
 mod metadata;

@@ -4,7 +4,7 @@ use super::{
     dates,
     exif::{self, ExifTags},
     iptc::IptcTags,
-    place, text,
+    labels, place, text,
     xmp::{Key, XmpTags},
 };
 use crate::models::{CapturedAt, Facts, Orientation};
@@ -68,7 +68,10 @@ impl Draft {
                 .or_else(|| described(iptc.caption))
                 .or_else(|| described(exif.description))
                 .or_else(|| described(exif.xp_comment)),
-            rating: xmp_rating(&xmp).or(exif.rating),
+            rating: xmp_rating(&xmp).or_else(|| labels::is_rejected(&xmp).then_some(-1)).or(exif.rating),
+            pick: labels::pick(&xmp),
+            color_label: labels::color_label(&xmp),
+            place: labels::place(&xmp),
             keywords,
             hierarchical_keywords: hierarchy(&xmp),
             content_id: exif.content_id,
@@ -151,6 +154,9 @@ pub(super) fn fill(facts: &mut Facts, other: Facts) -> bool {
         title,
         description,
         rating,
+        pick,
+        color_label,
+        place,
         content_id,
         software,
         sidecar_for

@@ -26,6 +26,7 @@ keys! {
     Description = Dc: "description";
     Subject = Dc: "subject";
     Rating = Xmp: "Rating";
+    Label = Xmp: "Label";
     CreateDate = Xmp: "CreateDate";
     CreatorTool = Xmp: "CreatorTool";
     DateTimeOriginal = Exif: "DateTimeOriginal";
@@ -48,8 +49,14 @@ keys! {
     Orientation = Tiff: "Orientation";
     Software = Tiff: "Software";
     DateCreated = Photoshop: "DateCreated";
+    City = Photoshop: "City";
+    State = Photoshop: "State";
+    Country = Photoshop: "Country";
+    CountryCode = IptcCore: "CountryCode";
     HierarchicalSubject = Lightroom: "hierarchicalSubject";
     TagsList = DigiKam: "TagsList";
+    PickLabel = DigiKam: "PickLabel";
+    ColorLabel = DigiKam: "ColorLabel";
     RatingPercent = Microsoft: "Rating";
     LastKeyword = Microsoft: "LastKeywordXMP";
     CatalogSets = MediaPro: "CatalogSets";
@@ -70,6 +77,7 @@ pub(super) enum Ns {
     Aux,
     Tiff,
     Photoshop,
+    IptcCore,
     Lightroom,
     DigiKam,
     Microsoft,
@@ -91,6 +99,7 @@ impl Ns {
             "http://ns.adobe.com/exif/1.0/aux" => Self::Aux,
             "http://ns.adobe.com/tiff/1.0" => Self::Tiff,
             "http://ns.adobe.com/photoshop/1.0" => Self::Photoshop,
+            "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns" => Self::IptcCore,
             "http://ns.adobe.com/lightroom/1.0" => Self::Lightroom,
             "http://www.digikam.org/ns/1.0" => Self::DigiKam,
             "http://ns.microsoft.com/photo/1.0" => Self::Microsoft,
@@ -113,6 +122,7 @@ impl Ns {
             "aux" => Self::Aux,
             "tiff" => Self::Tiff,
             "photoshop" => Self::Photoshop,
+            "Iptc4xmpCore" => Self::IptcCore,
             "lr" => Self::Lightroom,
             "digiKam" => Self::DigiKam,
             "MicrosoftPhoto" => Self::Microsoft,

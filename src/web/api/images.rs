@@ -197,6 +197,15 @@ pub(super) struct ImageDetail {
     description: Option<String>,
     /// -1 rejected, 0 unrated, 1 to 5 stars; null where no file says anything.
     rating: Option<i16>,
+    /// Flag beside the stars: `none`, `pending` or `picked`.
+    pick: String,
+    /// `none`, `red`, `yellow`, `green`, `blue` or `purple`.
+    color_label: String,
+    city: Option<String>,
+    state: Option<String>,
+    country: Option<String>,
+    /// ISO 3166.
+    country_code: Option<String>,
     keywords: Vec<String>,
     /// `|` between levels.
     hierarchical_keywords: Vec<String>,
@@ -275,6 +284,12 @@ impl From<ImagePage> for ImageDetail {
             title: image.title,
             description: image.description,
             rating: image.rating,
+            pick: image.pick,
+            color_label: image.color_label,
+            city: image.city,
+            state: image.state,
+            country: image.country,
+            country_code: image.country_code,
             keywords: image.keywords,
             hierarchical_keywords: image.hierarchical_keywords,
             total_size_bytes: image.total_size_bytes,

@@ -2,6 +2,7 @@
 //!
 //! [`document`] describes it; a test holds the description, the list of addresses and the answers together.
 
+mod edits;
 mod health;
 mod images;
 mod lists;
@@ -10,6 +11,7 @@ use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::OpenApi;
 
+pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
@@ -28,6 +30,14 @@ pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scan
         images::get_image,
         images::thumbnail,
         images::file,
+        edits::edit_image,
+        edits::history,
+        edits::edit_many,
+        edits::undo,
+        edits::redo,
+        edits::outbox,
+        edits::resolve,
+        edits::retry,
         lists::get_timeline,
         lists::get_facets,
         lists::list_all_folders,

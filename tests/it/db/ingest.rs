@@ -83,6 +83,12 @@ fn full(place: &Place, id: i64) -> (ImageWrite, FileWrite) {
         picture_file_id: Some(FileId(id)),
         picture_key: Some("key".into()),
         search_words: ["zoë", "a", "東京", "ab", "0"].map(str::to_owned).into_iter().collect(),
+        pick: "picked",
+        color_label: "purple",
+        city: Some(text.into()),
+        state: None,
+        country: Some("".into()),
+        country_code: Some("FR".into()),
     };
     let facts = Facts {
         description: Some(text.to_owned()),

@@ -1,5 +1,6 @@
 //! The questions of the gallery, each against a plain Rust answer over the same rows; and what a scan writes.
 
+mod edits;
 mod gallery;
 mod grouping;
 mod image;
