@@ -208,6 +208,35 @@ diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
 
+    /// Searches that were given a name.
+    searches (id) {
+        id -> Int8,
+        name -> Text,
+        /// In the search language, as it is printed.
+        query -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Every keyword and level of one, counted by trigger.
+    tags (name) {
+        /// Folded; | between levels.
+        name -> Text,
+        /// As it is written.
+        shown -> Text,
+        /// May be 0.
+        image_count -> Int4,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
     /// Images a local day, kept by trigger: a timeline of a million images is read in a millisecond.
     timeline_days (day) {
         day -> Date,
@@ -264,6 +293,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     lenses,
     pictures,
     scans,
+    searches,
+    tags,
     timeline_days,
     vault_mounts,
     vaults,

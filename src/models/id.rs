@@ -46,6 +46,8 @@ ids! {
     FileId,
     /// One run of the scanner.
     ScanId,
+    /// One search with a name.
+    SearchId,
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@ use super::{
     State, WebError,
     gallery::{gps_words, month_name, rating_words, type_words},
     page::{self, Htmx, Layout, Pairs, Tab},
+    search::{SavedLink, save_href},
 };
 use crate::{
     db::{
         facets::{FacetValue, Facets, YearFacet},
         folders::breadcrumbs,
+        searches::list_searches,
     },
     models::{Filter, FolderId},
 };
@@ -58,6 +60,10 @@ struct Form {
     choices: Vec<Choices>,
     folder: Option<(FolderId, String)>,
     years: Vec<YearLink>,
+    /// Searches that were given a name.
+    saved: Vec<SavedLink>,
+    /// Where this filter is given one; `None` while it is none.
+    save_href: Option<String>,
 }
 
 #[derive(Template)]
@@ -81,7 +87,8 @@ pub(super) async fn show(state: Data<State>, pairs: Pairs, htmx: Htmx) -> Result
         Some(folder) => state.db.run(move |conn| breadcrumbs(conn, folder)).await?.and_then(|mut steps| steps.pop()).map(|step| step.name),
         None => None,
     };
-    let form = form(&filter, &counted, folder_name);
+    let mut form = form(&filter, &counted, folder_name);
+    form.saved = state.db.run(list_searches).await?.into_iter().map(SavedLink::of).collect();
     if htmx.0 {
         return page::html(&FiltersFragment { form });
     }
@@ -115,8 +122,9 @@ fn form(filter: &Filter, facets: &Facets, folder_name: Option<String>) -> Form {
         }
     }
     let folder = filter.folder.map(|id| (id, folder_name.unwrap_or_else(|| id.to_string())));
-    let text = filter.text.clone().unwrap_or_default();
-    Form { text, choices, folder, years: year_links(filter, &facets.years) }
+    let text = filter.query.to_string();
+    let (saved, save_href) = (Vec::new(), save_href(filter));
+    Form { text, choices, folder, years: year_links(filter, &facets.years), saved, save_href }
 }
 
 fn choice(value: String, words: String, count: i64) -> Choice {

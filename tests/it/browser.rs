@@ -1,6 +1,8 @@
 //! The gallery in real Chromium over a library of 20,000: scrolling, jumping, looking, going back, filtering, keys alone, a phone,
 //! and no JavaScript. Screenshots go to `target/screenshots`, to be looked at.
 
+mod search;
+
 use std::{
     env, fs,
     net::{TcpListener, TcpStream},

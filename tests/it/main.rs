@@ -13,6 +13,7 @@ mod metadata;
 mod migrations;
 mod pages;
 mod pictures;
+mod query;
 mod queue;
 mod scan;
 mod services;

@@ -5,6 +5,7 @@
 mod health;
 mod images;
 mod lists;
+mod searches;
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use utoipa::OpenApi;
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
+pub(super) use searches::{forget_search, list_all_searches, save_search};
 
 /// The description of the API.
 #[derive(OpenApi)]
@@ -29,6 +31,9 @@ pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scan
         lists::list_all_scans,
         lists::start_scan,
         lists::list_all_vaults,
+        searches::list_all_searches,
+        searches::save_search,
+        searches::forget_search,
         openapi_json,
         health::healthz,
         super::metrics::metrics,

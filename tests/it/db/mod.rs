@@ -3,3 +3,4 @@
 mod gallery;
 mod grouping;
 mod image;
+mod query;

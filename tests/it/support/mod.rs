@@ -4,6 +4,7 @@ pub(crate) mod database;
 pub(crate) mod http;
 pub(crate) mod library;
 pub(crate) mod media;
+pub(crate) mod queries;
 
 use std::{
     fs::Permissions,
