@@ -91,6 +91,12 @@ COMMENT ON FUNCTION month_day IS 'Month and day as one number: 1225.';
 CREATE INDEX images_month_day ON images (month_day(captured_at), captured_at DESC, id DESC);
 
 CREATE INDEX images_place ON images (latitude_deg, longitude_deg) WHERE latitude_deg IS NOT NULL;
+CREATE INDEX images_city ON images (city, captured_at DESC, id DESC) WHERE city IS NOT NULL;
+CREATE INDEX images_state ON images (state, captured_at DESC, id DESC) WHERE state IS NOT NULL;
+CREATE INDEX images_country ON images (country, captured_at DESC, id DESC) WHERE country IS NOT NULL;
+CREATE INDEX images_country_code ON images (country_code) WHERE country_code IS NOT NULL;
+CREATE INDEX images_labelled ON images (color_label, captured_at DESC, id DESC) WHERE color_label <> 'none';
+CREATE INDEX images_picked ON images (pick, captured_at DESC, id DESC) WHERE pick <> 'none';
 CREATE INDEX images_missing ON images (captured_at DESC, id DESC) WHERE is_missing;
 CREATE INDEX images_with_sidecar ON images (captured_at DESC, id DESC) WHERE has_sidecar;
 CREATE INDEX files_versions ON files (image_id) WHERE role IN ('EXPORT', 'DERIVATIVE');

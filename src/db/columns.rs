@@ -10,7 +10,7 @@ use diesel::{
     sql_types::{BigInt, Nullable, SingleValue},
 };
 
-use crate::models::{FileId, FolderId, ImageId, ScanId, SearchId, VaultId};
+use crate::models::{BatchId, FileId, FolderId, ImageId, ScanId, SearchId, VaultId};
 
 macro_rules! bigint_ids {
     ($($id:ident),+) => {$(
@@ -79,4 +79,4 @@ macro_rules! bigint_ids {
     )+};
 }
 
-bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId);
+bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId);

@@ -12,6 +12,7 @@ use diesel::{
 
 use super::sql::{Sql, Value, Wanted};
 use crate::models::{
+    edit::{ColorLabel, Pick},
     fold,
     query::{Bounds, EARTH_RADIUS_M, FileType, Has, Is, Name, Near, PartialDate, Query, Term},
     words,
@@ -61,6 +62,10 @@ pub(super) enum One {
     /// A column of text and the pattern of it folded.
     Text(&'static str, String),
     File(FilePattern),
+    /// Columns of names, in one of which is one of these; and a country's code.
+    Places(Vec<(&'static str, Vec<String>)>, Option<String>),
+    Label(ColorLabel),
+    Pick(Pick),
     Type(FileType),
     Has(Has),
     Is(Is),
@@ -204,6 +209,12 @@ impl Condition {
             Term::Description(name) => One::Text("i.description", within(name)),
             Term::File(name) => One::File(file(name)),
             Term::Folder(name) => return folders(conn, name),
+            Term::City(name) => return places(conn, name, &[CITY]),
+            Term::State(name) => return places(conn, name, &[STATE]),
+            Term::Country(name) => return places(conn, name, &[COUNTRY]),
+            Term::Place(name) => return places(conn, name, &[CITY, STATE, COUNTRY]),
+            Term::Label(labels) => return Ok(Self::any(labels.iter().map(|one| Self::One(One::Label(*one))).collect())),
+            Term::Pick(picks) => return Ok(Self::any(picks.iter().map(|one| Self::One(One::Pick(*one))).collect())),
             Term::Type(types) => return Ok(Self::any(types.iter().map(|one| Self::One(One::Type(*one))).collect())),
             Term::Has(all) => return Ok(Self::any(all.iter().map(|one| Self::One(One::Has(*one))).collect())),
             Term::Is(all) => return Ok(Self::any(all.iter().map(|one| Self::One(One::Is(*one))).collect())),
@@ -218,8 +229,11 @@ impl Condition {
             Self::One(one) => match one {
                 One::Rating(_) | One::MonthDay(_) | One::Type(FileType::Raw | FileType::Video) => true,
                 One::Has(has) => matches!(has, Has::Gps | Has::Raw | Has::Sidecar),
-                One::Is(is) => matches!(is, Is::Missing | Is::Rejected | Is::Rated | Is::Unrated | Is::Video),
+                One::Label(label) => *label != ColorLabel::None,
+                One::Pick(pick) => *pick != Pick::None,
+                One::Is(is) => matches!(is, Is::Picked | Is::Missing | Is::Rejected | Is::Rated | Is::Unrated | Is::Video),
                 One::Cameras(ids) | One::Lenses(ids) => ids.len() == 1,
+                One::Places(columns, None) => matches!(columns.as_slice(), [(_, names)] if names.len() == 1),
                 _ => false,
             },
             Self::Always(_) => true,
@@ -331,6 +345,50 @@ fn tags(conn: &mut PgConnection, name: &Name) -> QueryResult<Condition> {
     Ok(if names.is_empty() { Condition::Always(false) } else { Condition::One(One::Tags(names)) })
 }
 
+/// A column of places, and the question for its names like `$1` or `$2`: an index is skipped through from name to name.
+pub(super) type PlaceColumn = (&'static str, &'static str);
+
+macro_rules! place_column {
+    ($column:literal) => {
+        (
+            concat!("i.", $column),
+            concat!(
+                "WITH RECURSIVE names AS ((SELECT ", $column, " AS name FROM images WHERE ", $column, " IS NOT NULL ORDER BY 1 LIMIT 1) \
+                 UNION ALL SELECT (SELECT i.", $column, " FROM images AS i WHERE i.", $column, " > names.name ORDER BY 1 LIMIT 1) \
+                 FROM names WHERE names.name IS NOT NULL) \
+                 SELECT name FROM names WHERE name IS NOT NULL AND (fold(name) LIKE $1 OR fold(name) LIKE $2) LIMIT $3"
+            ),
+        )
+    };
+}
+
+pub(super) const CITY: PlaceColumn = place_column!("city");
+pub(super) const STATE: PlaceColumn = place_column!("state");
+pub(super) const COUNTRY: PlaceColumn = place_column!("country");
+
+/// Names of a column that a word in them begins with, or that are the whole name.
+pub(super) fn place_names(conn: &mut PgConnection, column: PlaceColumn, name: &Name, most: i64) -> QueryResult<Vec<String>> {
+    let pattern = like(&fold(&name.text), true);
+    let (beginning, inside) =
+        if name.is_whole { (pattern.clone(), pattern) } else { (format!("{pattern}%"), format!("% {pattern}%")) };
+    let found: Vec<TagName> =
+        sql_query(column.1).bind::<Text, _>(beginning).bind::<Text, _>(inside).bind::<BigInt, _>(most).load(conn)?;
+    Ok(found.into_iter().map(|row| row.name).collect())
+}
+
+fn places(conn: &mut PgConnection, name: &Name, columns: &[PlaceColumn]) -> QueryResult<Condition> {
+    let mut found = Vec::new();
+    for column in columns {
+        let names = place_names(conn, *column, name, MOST_TAGS)?;
+        if !names.is_empty() {
+            found.push((column.0, names));
+        }
+    }
+    let is_code = columns.contains(&COUNTRY) && (2..=3).contains(&name.text.len()) && name.text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let code = is_code.then(|| name.text.to_ascii_uppercase());
+    Ok(if found.is_empty() && code.is_none() { Condition::Always(false) } else { Condition::One(One::Places(found, code)) })
+}
+
 fn folders(conn: &mut PgConnection, name: &Name) -> QueryResult<Condition> {
     let folded = fold(name.text.trim_matches('/'));
     let pattern = like(&folded, true);
@@ -440,6 +498,28 @@ impl One {
             }
             Self::Text(column, pattern) => _ = sql.text("fold(").text(column).text(") LIKE ").bind(Value::Text(pattern.clone())),
             Self::File(file) => file.write(sql),
+            Self::Places(columns, code) => {
+                sql.text("false");
+                for (column, names) in columns {
+                    sql.text(" OR ").text(column);
+                    match names.as_slice() {
+                        [name] => _ = sql.text(" = ").bind(Value::Text(name.clone())),
+                        names => _ = sql.text(" = ANY(").bind(Value::Texts(names.to_vec())).text(")"),
+                    }
+                }
+                if let Some(code) = code {
+                    sql.text(" OR i.country_code = ").bind(Value::Text(code.clone()));
+                }
+            }
+            // The indexes leave out `none`.
+            Self::Label(label) => {
+                sql.text(if *label == ColorLabel::None { "" } else { "i.color_label <> 'none' AND " }).text("i.color_label = ");
+                sql.bind(Value::Text(label.name().to_owned()));
+            }
+            Self::Pick(pick) => {
+                sql.text(if *pick == Pick::None { "" } else { "i.pick <> 'none' AND " }).text("i.pick = ");
+                sql.bind(Value::Text(pick.name().to_owned()));
+            }
             Self::Type(file_type) => match file_type {
                 FileType::Raw => _ = sql.text("i.has_raw"),
                 FileType::Jpeg => _ = sql.text("i.has_jpeg"),
@@ -468,6 +548,8 @@ fn has_sql(has: Has) -> &'static str {
         Has::Tags => "i.keywords <> '{}' OR i.hierarchical_keywords <> '{}'",
         Has::Camera => "i.camera_id IS NOT NULL",
         Has::Lens => "i.lens_id IS NOT NULL",
+        Has::Place => "i.city IS NOT NULL OR i.state IS NOT NULL OR i.country IS NOT NULL OR i.country_code IS NOT NULL",
+        Has::Edits => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id)",
     }
 }
 
@@ -476,6 +558,10 @@ fn is_sql(is: Is) -> &'static str {
         Is::Unrated => "i.rating IS NULL OR i.rating = 0",
         Is::Rated => "i.rating > 0",
         Is::Rejected => "i.rating = -1",
+        Is::Picked => "i.pick <> 'none' AND i.pick = 'picked'",
+        Is::Edited => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id)",
+        Is::Pending => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id AND e.state <> 'written' AND e.state IN ('pending', 'failed'))",
+        Is::Conflict => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id AND e.state <> 'written' AND e.state = 'conflict')",
         Is::Missing => "i.is_missing",
         Is::Offline => "i.vault_id IN (SELECT v.id FROM vaults AS v WHERE v.offline_since IS NOT NULL)",
         Is::Video => "i.is_video",

@@ -23,6 +23,31 @@ diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
 
+    /// What was changed about images, by whom and when: kept for ever.
+    edits (id) {
+        id -> Int8,
+        /// One action, of one image or of thousands: what is undone at once.
+        batch_id -> Int8,
+        image_id -> Int8,
+        /// hm::models::edit::Field.
+        field -> Text,
+        /// What was shown until then: hm::models::edit::Value.
+        before -> Jsonb,
+        /// What is shown from then on.
+        after -> Jsonb,
+        /// A person, outside (another program changed the vault) or merge (images became one).
+        author -> Text,
+        made_at -> Timestamptz,
+        /// When it was taken back; null while it holds.
+        undone_at -> Nullable<Timestamptz>,
+        undone_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
     /// Images of each mixture of facets, kept by trigger: facets of a million images are read in milliseconds.
     facet_counts (camera_id, lens_id, rating, has_raw, has_jpeg, is_video, has_gps) {
         /// 0 where it is not known.
@@ -95,6 +120,36 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
+
+    /// What people say about images, field by field, and how far it is on its way to the sidecars: the outbox. images shows the same values.
+    image_edits (image_id, field) {
+        image_id -> Int8,
+        /// hm::models::edit::Field.
+        field -> Text,
+        /// The person's value: hm::models::edit::Value.
+        value -> Jsonb,
+        /// What the vault said when it was last compared. Null where the image's files changed hands since: the next scan says.
+        base -> Nullable<Jsonb>,
+        /// pending: to be written. written: the vault says it. failed: could not be written, tried again. conflict: a person has to choose.
+        state -> Text,
+        /// Why it failed.
+        reason -> Nullable<Text>,
+        /// In a conflict, what the vault says instead.
+        outside -> Nullable<Jsonb>,
+        /// When hm last wrote this field into a sidecar.
+        written_at -> Nullable<Timestamptz>,
+        /// files.fingerprint of that sidecar, until a scan has seen it: a scan knows our own hand.
+        written_fingerprint -> Nullable<Bytea>,
+        /// Failures since the value was set.
+        attempts -> Int4,
+        /// When value or state last changed; a failure is tried again a while after.
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
     use super::sql_types::Tsvector;
 
     /// One moment: all the files of one press of the shutter.
@@ -105,7 +160,7 @@ diesel::table! {
         base_name -> Text,
         /// Local wall-clock time where it was taken; never converted.
         captured_at -> Timestamp,
-        /// The tag it comes from, file-name or file-modified.
+        /// The tag it comes from, file-name, file-modified, or person.
         captured_at_source -> Text,
         /// Minutes east of UTC where known.
         captured_offset_minutes -> Nullable<Int2>,
@@ -150,6 +205,16 @@ diesel::table! {
         search_words -> Tsvector,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        /// A flag beside the stars: none, pending or picked; rejected is the rating -1.
+        pick -> Text,
+        /// none, red, yellow, green, blue or purple.
+        color_label -> Text,
+        city -> Nullable<Text>,
+        /// State, province or region of the place.
+        state -> Nullable<Text>,
+        country -> Nullable<Text>,
+        /// ISO 3166, two or three capital letters.
+        country_code -> Nullable<Text>,
     }
 }
 
@@ -274,9 +339,11 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(edits -> images (image_id));
 diesel::joinable!(files -> folders (folder_id));
 diesel::joinable!(files -> vaults (vault_id));
 diesel::joinable!(folders -> vaults (vault_id));
+diesel::joinable!(image_edits -> images (image_id));
 diesel::joinable!(images -> cameras (camera_id));
 diesel::joinable!(images -> folders (folder_id));
 diesel::joinable!(images -> lenses (lens_id));
@@ -286,9 +353,11 @@ diesel::joinable!(vault_mounts -> vaults (vault_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     cameras,
+    edits,
     facet_counts,
     files,
     folders,
+    image_edits,
     images,
     lenses,
     pictures,

@@ -9,11 +9,13 @@ use diesel::{
 };
 
 use super::{
-    query::{Condition, One},
+    query::{CITY, COUNTRY, Condition, One, PlaceColumn, STATE, place_names},
     sql::{Sql, Value, Wanted},
 };
 use crate::models::{
-    Filter, fold,
+    Filter,
+    edit::{ColorLabel, Pick},
+    fold,
     query::{FileType, Has, Is, Name, Slot},
 };
 
@@ -21,7 +23,9 @@ use crate::models::{
 const MOST_COUNTED: i64 = 50_000;
 /// The same where every image's keywords are taken apart.
 const MOST_TAGGED: i64 = 5000;
-/// The same below one folder.
+/// Places that are counted at most.
+const MOST_PLACES: i64 = 50;
+/// Images counted at most below one folder, or in one place.
 const MOST_IN_FOLDER: i64 = 10_000;
 
 /// A value for a key.
@@ -65,7 +69,7 @@ pub fn suggest(conn: &mut PgConnection, filter: &Filter, slot: &Slot, limit: usi
                 return Ok(Vec::new());
             }
             let mut found = Vec::new();
-            for key in ["tag", "camera", "lens", "folder"] {
+            for key in ["tag", "camera", "lens", "folder", "city", "country"] {
                 let mut some = Asked { conn: &mut *asked.conn, wanted: &wanted, limit: 3 };
                 found.extend(some.values(key, typed)?);
             }
@@ -91,6 +95,11 @@ impl Asked<'_> {
             "rating" => self.ratings(typed),
             "has" => self.words(key, typed, Has::ALL.iter().map(|has| (has.word(), One::Has(*has)))),
             "is" => self.words(key, typed, Is::ALL.iter().map(|is| (is.word(), One::Is(*is)))),
+            "label" => self.words(key, typed, ColorLabel::ALL.iter().map(|label| (label.name(), One::Label(*label)))),
+            "pick" => self.words(key, typed, Pick::ALL.iter().map(|pick| (pick.name(), One::Pick(*pick)))),
+            "city" => self.places(key, typed, CITY),
+            "state" => self.places(key, typed, STATE),
+            "country" => self.places(key, typed, COUNTRY),
             "type" => {
                 let types = [FileType::Raw, FileType::Jpeg, FileType::Video, FileType::Photo];
                 self.words(key, typed, types.into_iter().map(|one| (one.word(), One::Type(one))))
@@ -178,6 +187,25 @@ impl Asked<'_> {
         let suggestion = |row: Counted| Suggestion {
             key: "folder",
             value: print(&row.value),
+            is_more: row.count >= MOST_IN_FOLDER,
+            count: row.count,
+            shown: row.value,
+        };
+        Ok(counted.into_iter().map(suggestion).collect())
+    }
+
+    fn places(&mut self, key: &'static str, typed: &str, column: PlaceColumn) -> QueryResult<Vec<Suggestion>> {
+        let names = place_names(self.conn, column, &Name { text: typed.to_owned(), is_whole: false }, MOST_PLACES)?;
+        let mut sql = Sql::new("SELECT n.name AS value, c.count, c.count AS total FROM unnest(");
+        sql.bind(Value::Texts(names)).text(") AS n (name), LATERAL (SELECT count(*) AS count FROM (SELECT FROM images AS i WHERE ");
+        sql.text(column.0).text(" = n.name");
+        self.wanted.write(&mut sql);
+        sql.text(" LIMIT ").bind(Value::BigInt(MOST_IN_FOLDER)).text(") AS some) AS c WHERE c.count > 0 ORDER BY c.count DESC, n.name LIMIT ");
+        sql.bind(Value::BigInt(self.limit));
+        let counted: Vec<Counted> = sql.query().load(self.conn)?;
+        let suggestion = |row: Counted| Suggestion {
+            key,
+            value: Name { text: row.value.clone(), is_whole: true }.to_string(),
             is_more: row.count >= MOST_IN_FOLDER,
             count: row.count,
             shown: row.value,

@@ -48,6 +48,8 @@ ids! {
     ScanId,
     /// One search with a name.
     SearchId,
+    /// One action of a person: all that is undone at once.
+    BatchId,
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ macro_rules! formats {
 /// The text names no known format or role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a known name")]
-pub struct UnknownName(String);
+pub struct UnknownName(pub(super) String);
 
 formats! {
     Cr2 = "cr2", Raw, "image/x-canon-cr2", ["cr2"];

@@ -48,7 +48,7 @@ impl Completion {
             Kind::Pair { key, value_at, is_quoted, .. } if at >= *value_at => {
                 let Some(key) = keys::find(key) else { return nothing() };
                 let mut from = *value_at;
-                if matches!(key, "type" | "has" | "is") {
+                if matches!(key, "type" | "has" | "is" | "label" | "pick") {
                     // Values of a list are completed one by one.
                     let before = slice(text, from, at);
                     from += before.rfind('|').map_or(0, |bar| before[..=bar].chars().count());

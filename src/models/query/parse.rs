@@ -5,7 +5,10 @@ use std::str::FromStr;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    super::FileFormat,
+    super::{
+        FileFormat,
+        edit::{ColorLabel, Pick},
+    },
     Bounds, DEEPEST, FileType, Has, Is, KEYS, LONGEST_QUERY, MOST_TERMS, Name, Near, PartialDate, Query, QueryError, Term,
     error::nearest,
     keys,
@@ -151,6 +154,20 @@ impl Pair<'_> {
             "description" => Term::Description(self.name("words of the description")?),
             "file" => Term::File(self.name("a file name")?),
             "folder" => Term::Folder(self.name("a folder")?),
+            "city" => Term::City(self.name("a city")?),
+            "state" => Term::State(self.name("a state or region")?),
+            "country" => Term::Country(self.name("a country")?),
+            "place" => Term::Place(self.name("a place")?),
+            "label" => Term::Label(self.list(
+                &one_of(ColorLabel::ALL.iter().map(|label| label.name())),
+                ColorLabel::ALL.iter().map(|label| label.name()),
+                |word| word.parse().ok(),
+            )?),
+            "pick" => Term::Pick(self.list(
+                &one_of(Pick::ALL.iter().map(|pick| pick.name())),
+                Pick::ALL.iter().map(|pick| pick.name()),
+                |word| word.parse().ok(),
+            )?),
             "type" => Term::Type(self.list(
                 "`raw`, `jpeg`, `video`, `photo` or a format such as `heic`",
                 ["raw", "jpeg", "video", "photo", "heic", "avif", "png", "tiff", "webp", "jxl", "dng"],

@@ -3,7 +3,13 @@
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime};
 use unicode_normalization::UnicodeNormalization;
 
-use super::{super::FileFormat, value::Bounds};
+use super::{
+    super::{
+        FileFormat,
+        edit::{ColorLabel, Pick},
+    },
+    value::Bounds,
+};
 
 /// A name, or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +175,8 @@ words! {
         Tags "tags" "At least one keyword.",
         Camera "camera" "A camera is known.",
         Lens "lens" "A lens is known.",
+        Place "place" "A city, region or country.",
+        Edits "edits" "Something about it was changed here.",
     }
 }
 
@@ -178,6 +186,10 @@ words! {
         Unrated "unrated" "Neither stars nor rejected.",
         Rated "rated" "One star or more.",
         Rejected "rejected" "Rejected.",
+        Picked "picked" "Flagged as picked.",
+        Edited "edited" "Something about it was changed here (the same as has:edits).",
+        Pending "pending" "A change has still to be written into its sidecar, or could not be.",
+        Conflict "conflict" "Changed here and by another program, and nobody has chosen yet.",
         Missing "missing" "Gone from a vault that can be read.",
         Offline "offline" "On a vault that cannot be read now.",
         Video "video" "A video of its own.",
@@ -229,6 +241,18 @@ pub enum Term {
     File(Name),
     /// Name or path of a folder; what lies below counts too.
     Folder(Name),
+    /// City.
+    City(Name),
+    /// State, province or region.
+    State(Name),
+    /// Country, by name or code.
+    Country(Name),
+    /// City, state or country.
+    Place(Name),
+    /// One of these colours.
+    Label(Vec<ColorLabel>),
+    /// One of these flags.
+    Pick(Vec<Pick>),
     /// One of these kinds of file.
     Type(Vec<FileType>),
     /// One of these is there.

@@ -55,6 +55,12 @@ struct Known {
     focal_length_mm: Option<f64>,
     size_bytes: i64,
     size_px: Option<(i32, i32)>,
+    city: Option<String>,
+    country: Option<(&'static str, &'static str)>,
+    label: Option<&'static str>,
+    pick: Option<&'static str>,
+    /// State of an edit.
+    edit: Option<&'static str>,
     /// Name, format, role, software, and whether it is broken.
     files: Vec<(String, &'static str, &'static str, Option<&'static str>, bool)>,
     /// Names from the vault's root down, the vault's name first.
@@ -114,6 +120,27 @@ impl Known {
         .bind::<Nullable<Integer>, _>(self.size_px.map(|size| size.1))
         .bind::<Integer, _>(i32::from(self.has_sidecar))
         .bind::<Integer, _>(i32::from(self.is_missing))
+        .execute(conn)
+        .unwrap();
+        sql_query(
+            "UPDATE images SET city = $2, country = $3, country_code = $4, color_label = coalesce($5, 'none'), pick = coalesce($6, 'none') \
+             WHERE id = $1",
+        )
+        .bind::<BigInt, _>(id.0)
+        .bind::<Nullable<Text>, _>(self.city.as_deref())
+        .bind::<Nullable<Text>, _>(self.country.map(|country| country.0))
+        .bind::<Nullable<Text>, _>(self.country.map(|country| country.1))
+        .bind::<Nullable<Text>, _>(self.label)
+        .bind::<Nullable<Text>, _>(self.pick)
+        .execute(conn)
+        .unwrap();
+        sql_query(
+            "INSERT INTO image_edits (image_id, field, value, state, outside, reason) SELECT $1, 'rating', '3', state, \
+             CASE WHEN state = 'conflict' THEN '4'::jsonb END, CASE WHEN state = 'failed' THEN 'read-only' END \
+             FROM (SELECT $2 AS state) AS given WHERE state IS NOT NULL",
+        )
+        .bind::<BigInt, _>(id.0)
+        .bind::<Nullable<Text>, _>(self.edit)
         .execute(conn)
         .unwrap();
         for (name, _, _, software, is_broken) in &self.files {
@@ -199,6 +226,14 @@ fn holds(known: &Known, term: &Term) -> bool {
             let path = known.folders[1..=depth].join("/");
             is_like(&known.folders[depth], name, false) || is_like(&path, name, false)
         }),
+        Term::City(name) => known.city.as_deref().is_some_and(|city| is_place(city, name)),
+        Term::State(_) => false,
+        Term::Country(name) => known.country.is_some_and(|country| is_country(country, name)),
+        Term::Place(name) => {
+            known.city.as_deref().is_some_and(|city| is_place(city, name)) || known.country.is_some_and(|country| is_country(country, name))
+        }
+        Term::Label(labels) => labels.iter().any(|label| label.name() == known.label.unwrap_or("none")),
+        Term::Pick(picks) => picks.iter().any(|pick| pick.name() == known.pick.unwrap_or("none")),
         Term::Type(types) => types.iter().any(|one| match one {
             FileType::Raw => known.has_raw,
             FileType::Jpeg => known.has_jpeg,
@@ -216,11 +251,17 @@ fn holds(known: &Known, term: &Term) -> bool {
             Has::Tags => !known.keywords.is_empty() || !known.levels.is_empty(),
             Has::Camera => known.camera.is_some(),
             Has::Lens => known.lens.is_some(),
+            Has::Place => known.city.is_some() || known.country.is_some(),
+            Has::Edits => known.edit.is_some(),
         }),
         Term::Is(all) => all.iter().any(|is| match is {
             Is::Unrated => known.rating.unwrap_or(0) == 0,
             Is::Rated => known.rating.unwrap_or(0) > 0,
             Is::Rejected => known.rating == Some(-1),
+            Is::Picked => known.pick == Some("picked"),
+            Is::Edited => known.edit.is_some(),
+            Is::Pending => matches!(known.edit, Some("pending" | "failed")),
+            Is::Conflict => known.edit == Some("conflict"),
             Is::Missing => known.is_missing,
             Is::Offline => known.is_offline,
             Is::Video => known.is_video,
@@ -232,6 +273,15 @@ fn holds(known: &Known, term: &Term) -> bool {
         }),
         Term::Near(near) => known.place.is_some_and(|(latitude, longitude)| near.distance_m(latitude, longitude) <= near.radius_m),
     }
+}
+
+fn is_place(found: &str, name: &Name) -> bool {
+    let (found, asked) = (fold(found), fold(&name.text));
+    if name.is_whole { glob(&asked, &found) } else { glob(&format!("{asked}*"), &found) || glob(&format!("* {asked}*"), &found) }
+}
+
+fn is_country((country, code): (&str, &str), name: &Name) -> bool {
+    is_place(country, name) || name.text.to_ascii_uppercase() == code
 }
 
 /// Every level of every keyword, by itself and with all above it.
@@ -334,6 +384,10 @@ fn random_library(count: usize) -> Library {
         known.focal_length_mm = [None, Some(24.0), Some(35.0)][pick(3)];
         known.size_bytes = [0, 1000, 25_000_000][pick(3)];
         known.size_px = [None, Some((4000, 3000)), Some((6000, 4000))][pick(3)];
+        known.city = [None, None, Some("Zürich"), Some("New York")][pick(4)].map(str::to_owned);
+        known.country = [None, Some(("Norway", "NO")), Some(("Switzerland", "CH"))][pick(3)];
+        (known.label, known.pick) = ([None, Some("red"), Some("purple")][pick(3)], [None, Some("picked"), Some("pending")][pick(3)]);
+        known.edit = [None, None, Some("pending"), Some("written"), Some("failed"), Some("conflict")][pick(6)];
         known = known.file(&format!("IMG_{number}.CR2"), "cr2", "ORIGINAL", [None, Some("Firmware 1")][pick(2)]);
         for (chance, name, format, role, software) in [
             (pick(2), format!("Img_{number}.jpg"), "jpeg", "EXPORT", Some("Firmware 1")),
@@ -416,6 +470,8 @@ fn small_library(conn: &mut PgConnection) -> Vec<(ImageId, String)> {
     add(vehicle, year, &["Family", "RAW", "2019"]);
     let mut second = Known::named("r50").file("DSC_0002.jpg", "jpeg", "ORIGINAL", None);
     (second.camera, second.rating, second.captured_at) = (Some("Canon EOS R50".into()), Some(3), at_christmas(2019));
+    (second.city, second.country, second.label) = (Some("New York".into()), Some(("United States", "US")), Some("red"));
+    (second.pick, second.edit) = (Some("picked"), Some("conflict"));
     (second.title, second.place) = (Some("Lake Geneva at dawn".into()), Some((43.20, -89.30)));
     add(second, trip, &["Family", "Lake trip (été)"]);
     let mut third = Known::named("film").file("scan.tif", "tiff", "ORIGINAL", None).file("scan-edit.jpg", "jpeg", "DERIVATIVE", None);
@@ -509,6 +565,15 @@ fn queries_find_what_they_say() {
         ("near:43.18,-89.28,2mi", "r50 car"),
         ("iso:>=3200 f:<4 exposure:1/250 size:>20MB", "car"),
         ("f:<2.8", ""),
+        ("city:york", "r50"),
+        ("city:ork", ""),
+        ("city:\"new york\"", "r50"),
+        ("country:us", "r50"),
+        ("place:states label:red|blue pick:picked", "r50"),
+        ("-label:none", "r50"),
+        ("is:conflict", "r50"),
+        ("is:edited -is:pending", "r50"),
+        ("has:edits", "r50"),
         ("title:geneva", "r50"),
         ("title:\"geneva\"", ""),
         ("description:\"*lake\"", "film"),

@@ -2,6 +2,7 @@
 
 use hm::models::{
     FileFormat, Query,
+    edit::{ColorLabel, Pick},
     query::{Bounds, FileType, Has, Is, Name, Near, PartialDate, Term},
 };
 use proptest::{prelude::*, sample::select};
@@ -69,6 +70,12 @@ pub(crate) fn term() -> impl Strategy<Value = Term> {
         1 => name(&["zoe", "a_b", "(x)"]).prop_map(Term::Description),
         2 => name(&["IMG_1", "1", "*.jpg", "img", "img_1.jpg", "outer/inner/img", "*mg_2*"]).prop_map(Term::File),
         1 => name(&["outer", "outer/inner", "inn", "other", "in*r", "photos", "nowhere"]).prop_map(Term::Folder),
+        1 => name(&["zur", "york", "New York", "n*k", "nowhere"]).prop_map(Term::City),
+        1 => name(&["NO", "norway", "way"]).prop_map(Term::Country),
+        1 => name(&["york", "norw", "bavaria"]).prop_map(Term::Place),
+        1 => name(&["bavaria"]).prop_map(Term::State),
+        1 => proptest::collection::vec(select(ColorLabel::ALL), 1..3).prop_map(Term::Label),
+        1 => proptest::collection::vec(select(Pick::ALL), 1..3).prop_map(Term::Pick),
         1 => proptest::collection::vec(select(types.to_vec()), 1..3).prop_map(Term::Type),
         1 => proptest::collection::vec(select(Has::ALL), 1..3).prop_map(Term::Has),
         1 => proptest::collection::vec(select(Is::ALL), 1..3).prop_map(Term::Is),
