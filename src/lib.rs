@@ -41,6 +41,7 @@
 //! scan    vault → walk (size, mtime; unchanged skipped) → facts → group → ingest (one transaction a batch) → what is lacking
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! page    filter + cursor → at most three queries → struct → template
+//! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! ```
 
 pub mod cli;

@@ -1,7 +1,10 @@
 //! The search language against the database: a table of queries, random queries over random libraries against a plain Rust
 //! answer, and what hostile people type.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use diesel::{
@@ -408,13 +411,14 @@ fn random_library(count: usize) -> Library {
 #[test]
 fn random_queries_find_what_plain_rust_finds_and_their_negations_the_rest() {
     let library = random_library(160);
-    let conn = &mut library.database.connection();
+    let conn = RefCell::new(library.database.connection());
     let expected = |query: &Query| -> BTreeSet<ImageId> {
         library.images.iter().filter(|(_, known)| passes(known, query)).map(|(id, _)| *id).collect()
     };
     let mut runner = TestRunner::new(Config { cases: 600, failure_persistence: None, ..Config::default() });
-    let (mut some, mut all) = (0, 0);
+    let (some, all) = (Cell::new(0), Cell::new(0));
     let run = runner.run(&queries::query(), |query| {
+        let conn = &mut *conn.borrow_mut();
         let text = query.to_string();
         let wanted = expected(&query);
         let answer: BTreeSet<ImageId> = found(conn, query.clone()).into_iter().collect();
@@ -427,11 +431,12 @@ fn random_queries_find_what_plain_rust_finds_and_their_negations_the_rest() {
         proptest::prop_assert_eq!(&first, &whole[..whole.len().min(7)], "the first of {}", text);
         let counted: i32 = timeline(conn, &filter).unwrap().iter().map(|day| day.image_count).sum();
         proptest::prop_assert_eq!(counted as usize, wanted.len(), "the timeline of {}", text);
-        all += 1;
-        some += usize::from(!wanted.is_empty() && wanted.len() < library.images.len());
+        all.set(all.get() + 1);
+        some.set(some.get() + u32::from(!wanted.is_empty() && wanted.len() < library.images.len()));
         Ok(())
     });
     run.unwrap();
+    let (some, all) = (some.get(), all.get());
     assert!(some * 2 > all, "only {some} of {all} queries find some images and not all");
 }
 
