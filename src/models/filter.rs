@@ -107,6 +107,8 @@ impl Filter {
     fn set(&mut self, key: &str, value: &str) -> Result<(), InvalidFilter> {
         let fail = |expected| FilterError { key: key.to_owned(), value: value.to_owned(), expected };
         match key {
+            // No name has one, and the database takes none.
+            "camera" | "lens" if value.contains('\0') => return Err(fail("a name without NUL characters").into()),
             "year" => {
                 let year = value.parse().ok().filter(|year| (1..=9999).contains(year));
                 self.year = Some(year.ok_or_else(|| fail("a year such as 2019"))?);
@@ -162,7 +164,6 @@ impl Filter {
     /// The whole filter as one query, as it is saved: what the address says by other keys goes in front. A folder is named by its
     /// path inside its vault.
     pub fn to_query(&self, folder_path: Option<&str>) -> Query {
-        let whole = |text: &String| Name { text: text.clone(), is_whole: true };
         let rating = |stars: i8| match stars {
             -1 => Term::Is(vec![Is::Rejected]),
             0 => Term::Is(vec![Is::Unrated]),
@@ -177,15 +178,14 @@ impl Filter {
             let term = Query::Term(Term::Has(vec![Has::Gps]));
             if has { term } else { Query::Not(Box::new(term)) }
         };
-        let folder = folder_path.filter(|path| !path.is_empty()).map(str::to_owned);
         let parts = [
             self.year.map(|year| Term::Year(Bounds::Is(i64::from(year))).into()),
             self.month.map(|month| Term::Month(Bounds::Is(i64::from(month))).into()),
-            self.camera.as_ref().map(|name| Term::Camera(whole(name)).into()),
-            self.lens.as_ref().map(|name| Term::Lens(whole(name)).into()),
+            self.camera.as_deref().and_then(Name::whole).map(|name| Term::Camera(name).into()),
+            self.lens.as_deref().and_then(Name::whole).map(|name| Term::Lens(name).into()),
             self.rating.map(|stars| rating(stars).into()),
             self.media_type.map(|media_type| Term::Type(vec![file_type(media_type)]).into()),
-            folder.map(|path| Term::Folder(whole(&path)).into()),
+            folder_path.and_then(Name::whole).map(|path| Term::Folder(path).into()),
             self.has_gps.map(gps),
         ];
         Query::all(parts.into_iter().flatten().chain([self.query.clone()]))
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_key() {
-        for (key, value) in [("year", "x"), ("month", "13"), ("rating", "9"), ("type", "tiff"), ("folder", "-1"), ("gps", "maybe")] {
+        for (key, value) in [("year", "x"), ("month", "13"), ("rating", "9"), ("type", "tiff"), ("folder", "-1"), ("gps", "maybe"), ("lens", "a\0")] {
             let error = Filter::from_pairs([(key, value)]).unwrap_err();
             assert!(matches!(&error, InvalidFilter::Pair(error) if error.key == key), "{error}");
         }

@@ -21,6 +21,12 @@ pub struct Name {
 }
 
 impl Name {
+    /// The whole of a name; `None` when there is nothing in it.
+    pub fn whole(text: &str) -> Option<Self> {
+        let text = text.nfc().collect::<String>().trim().to_owned();
+        (!text.is_empty()).then_some(Self { text, is_whole: true })
+    }
+
     /// A name in quotes where it would not be read back whole without.
     pub fn quoted_where_needed(text: &str) -> Self {
         let text: String = text.nfc().collect::<String>().trim().to_owned();
