@@ -18,6 +18,7 @@ DROP TRIGGER images_inserted_tags ON images;
 DROP FUNCTION count_tags();
 DROP TABLE tags;
 DROP INDEX images_tags;
+ALTER TABLE images DROP COLUMN tag_names;
 DROP FUNCTION tag_names(text[]);
 DROP FUNCTION tag_levels(text[]);
 -- Words stay without accents; the next scan of a file files them anew.

@@ -493,7 +493,7 @@ impl One {
             Self::Lenses(ids) => write_ids(sql, "i.lens_id", ids),
             Self::Folders(ids) => _ = sql.text("i.folder_id = ANY(").bind(Value::BigInts(ids.clone())).text(")"),
             Self::Tags(names) => {
-                sql.text("(i.keywords <> '{}' OR i.hierarchical_keywords <> '{}') AND tag_names(i.keywords || i.hierarchical_keywords) && ");
+                sql.text("i.tag_names <> '{}' AND i.tag_names && ");
                 sql.bind(Value::Texts(names.clone()));
             }
             Self::Text(column, pattern) => _ = sql.text("fold(").text(column).text(") LIKE ").bind(Value::Text(pattern.clone())),
@@ -545,7 +545,7 @@ fn has_sql(has: Has) -> &'static str {
         Has::Sidecar => "i.has_sidecar",
         Has::Title => "i.title <> ''",
         Has::Description => "i.description <> ''",
-        Has::Tags => "i.keywords <> '{}' OR i.hierarchical_keywords <> '{}'",
+        Has::Tags => "i.tag_names <> '{}'",
         Has::Camera => "i.camera_id IS NOT NULL",
         Has::Lens => "i.lens_id IS NOT NULL",
         Has::Place => "i.city IS NOT NULL OR i.state IS NOT NULL OR i.country IS NOT NULL OR i.country_code IS NOT NULL",

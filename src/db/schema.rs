@@ -215,6 +215,8 @@ diesel::table! {
         country -> Nullable<Text>,
         /// ISO 3166, two or three capital letters.
         country_code -> Nullable<Text>,
+        /// Every keyword and level of one, folded: tags.name.
+        tag_names -> Array<Nullable<Text>>,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::models::{
 /// Images that are counted at most where no kept counts serve.
 const MOST_COUNTED: i64 = 50_000;
 /// The same where every image's keywords are taken apart.
-const MOST_TAGGED: i64 = 5000;
+const MOST_TAGGED: i64 = 20_000;
 /// Places that are counted at most.
 const MOST_PLACES: i64 = 50;
 /// Images counted at most below one folder, or in one place.
@@ -150,18 +150,18 @@ impl Asked<'_> {
         let mut sql = if is_all {
             Sql::new("SELECT t.shown AS value, t.image_count::bigint AS count, 0::bigint AS total FROM tags AS t WHERE t.image_count > 0")
         } else {
-            let mut sql = Sql::new("WITH found AS MATERIALIZED (SELECT i.*");
+            let mut sql = Sql::new("WITH found AS MATERIALIZED (SELECT i.tag_names");
             self.bounded(&mut sql, MOST_TAGGED);
             sql.text(
-                ") SELECT min(t.shown) AS value, count(*) AS count, (SELECT count(*) FROM found) AS total FROM found AS i, \
-                 tag_levels(i.keywords || i.hierarchical_keywords) AS t WHERE true",
+                ") SELECT t.shown AS value, count(*) AS count, (SELECT count(*) FROM found) AS total \
+                 FROM found AS i, unnest(i.tag_names) AS name JOIN tags AS t USING (name) WHERE true",
             );
             sql
         };
         // From the beginning of the tag or of one of its levels.
         sql.text(" AND (t.name LIKE ").bind(Value::Text(beginning(typed)));
         sql.text(" OR t.name LIKE ").bind(Value::Text(format!("%|{}", beginning(typed)))).text(")");
-        sql.text(if is_all { "" } else { " GROUP BY t.name" });
+        sql.text(if is_all { "" } else { " GROUP BY t.name, t.shown" });
         sql.text(" ORDER BY count DESC, value LIMIT ").bind(Value::BigInt(self.limit));
         let counted: Vec<Counted> = sql.query().load(self.conn)?;
         let print = |name: &str| Name::quoted_where_needed(name).to_string();
