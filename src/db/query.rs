@@ -353,8 +353,16 @@ macro_rules! place_column {
         (
             concat!("i.", $column),
             concat!(
-                "WITH RECURSIVE names AS ((SELECT ", $column, " AS name FROM images WHERE ", $column, " IS NOT NULL ORDER BY 1 LIMIT 1) \
-                 UNION ALL SELECT (SELECT i.", $column, " FROM images AS i WHERE i.", $column, " > names.name ORDER BY 1 LIMIT 1) \
+                "WITH RECURSIVE names AS ((SELECT ",
+                $column,
+                " AS name FROM images WHERE ",
+                $column,
+                " IS NOT NULL ORDER BY 1 LIMIT 1) \
+                 UNION ALL SELECT (SELECT i.",
+                $column,
+                " FROM images AS i WHERE i.",
+                $column,
+                " > names.name ORDER BY 1 LIMIT 1) \
                  FROM names WHERE names.name IS NOT NULL) \
                  SELECT name FROM names WHERE name IS NOT NULL AND (fold(name) LIKE $1 OR fold(name) LIKE $2) LIMIT $3"
             ),
@@ -369,10 +377,8 @@ pub(super) const COUNTRY: PlaceColumn = place_column!("country");
 /// Names of a column that a word in them begins with, or that are the whole name.
 pub(super) fn place_names(conn: &mut PgConnection, column: PlaceColumn, name: &Name, most: i64) -> QueryResult<Vec<String>> {
     let pattern = like(&fold(&name.text), true);
-    let (beginning, inside) =
-        if name.is_whole { (pattern.clone(), pattern) } else { (format!("{pattern}%"), format!("% {pattern}%")) };
-    let found: Vec<TagName> =
-        sql_query(column.1).bind::<Text, _>(beginning).bind::<Text, _>(inside).bind::<BigInt, _>(most).load(conn)?;
+    let (beginning, inside) = if name.is_whole { (pattern.clone(), pattern) } else { (format!("{pattern}%"), format!("% {pattern}%")) };
+    let found: Vec<TagName> = sql_query(column.1).bind::<Text, _>(beginning).bind::<Text, _>(inside).bind::<BigInt, _>(most).load(conn)?;
     Ok(found.into_iter().map(|row| row.name).collect())
 }
 
@@ -384,7 +390,8 @@ fn places(conn: &mut PgConnection, name: &Name, columns: &[PlaceColumn]) -> Quer
             found.push((column.0, names));
         }
     }
-    let is_code = columns.contains(&COUNTRY) && (2..=3).contains(&name.text.len()) && name.text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_code =
+        columns.contains(&COUNTRY) && (2..=3).contains(&name.text.len()) && name.text.bytes().all(|byte| byte.is_ascii_alphabetic());
     let code = is_code.then(|| name.text.to_ascii_uppercase());
     Ok(if found.is_empty() && code.is_none() { Condition::Always(false) } else { Condition::One(One::Places(found, code)) })
 }
@@ -560,7 +567,9 @@ fn is_sql(is: Is) -> &'static str {
         Is::Rejected => "i.rating = -1",
         Is::Picked => "i.pick <> 'none' AND i.pick = 'picked'",
         Is::Edited => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id)",
-        Is::Pending => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id AND e.state <> 'written' AND e.state IN ('pending', 'failed'))",
+        Is::Pending => {
+            "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id AND e.state <> 'written' AND e.state IN ('pending', 'failed'))"
+        }
         Is::Conflict => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id AND e.state <> 'written' AND e.state = 'conflict')",
         Is::Missing => "i.is_missing",
         Is::Offline => "i.vault_id IN (SELECT v.id FROM vaults AS v WHERE v.offline_since IS NOT NULL)",
@@ -664,7 +673,9 @@ impl FilePattern {
         }
         sql.text("EXISTS (SELECT FROM files AS f");
         if self.is_path {
-            sql.text(" JOIN folders AS d ON d.id = f.folder_id WHERE f.image_id = i.id AND fold(concat_ws('/', nullif(d.rel_path, ''), f.name))");
+            sql.text(
+                " JOIN folders AS d ON d.id = f.folder_id WHERE f.image_id = i.id AND fold(concat_ws('/', nullif(d.rel_path, ''), f.name))",
+            );
         } else {
             sql.text(" WHERE f.image_id = i.id AND fold(f.name)");
         }

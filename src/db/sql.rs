@@ -119,13 +119,8 @@ const NAMES: &str = "SELECT (SELECT id FROM cameras WHERE name = $1) AS camera_i
 impl Wanted {
     /// Looks up the names in a filter: one small query, or none when it has no names.
     pub(super) fn resolve(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Self> {
-        let mut wanted = Self {
-            days: filter.days(),
-            rating: filter.rating,
-            media_type: filter.media_type,
-            has_gps: filter.has_gps,
-            ..Self::default()
-        };
+        let mut wanted =
+            Self { days: filter.days(), rating: filter.rating, media_type: filter.media_type, has_gps: filter.has_gps, ..Self::default() };
         wanted.add_query(conn, &filter.query)?;
         if filter.camera.is_none() && filter.lens.is_none() && filter.folder.is_none() {
             return Ok(wanted);

@@ -200,7 +200,9 @@ impl Asked<'_> {
         sql.bind(Value::Texts(names)).text(") AS n (name), LATERAL (SELECT count(*) AS count FROM (SELECT FROM images AS i WHERE ");
         sql.text(column.0).text(" = n.name");
         self.wanted.write(&mut sql);
-        sql.text(" LIMIT ").bind(Value::BigInt(MOST_IN_FOLDER)).text(") AS some) AS c WHERE c.count > 0 ORDER BY c.count DESC, n.name LIMIT ");
+        sql.text(" LIMIT ")
+            .bind(Value::BigInt(MOST_IN_FOLDER))
+            .text(") AS some) AS c WHERE c.count > 0 ORDER BY c.count DESC, n.name LIMIT ");
         sql.bind(Value::BigInt(self.limit));
         let counted: Vec<Counted> = sql.query().load(self.conn)?;
         let suggestion = |row: Counted| Suggestion {

@@ -268,7 +268,9 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_key() {
-        for (key, value) in [("year", "x"), ("month", "13"), ("rating", "9"), ("type", "tiff"), ("folder", "-1"), ("gps", "maybe"), ("lens", "a\0")] {
+        for (key, value) in
+            [("year", "x"), ("month", "13"), ("rating", "9"), ("type", "tiff"), ("folder", "-1"), ("gps", "maybe"), ("lens", "a\0")]
+        {
             let error = Filter::from_pairs([(key, value)]).unwrap_err();
             assert!(matches!(&error, InvalidFilter::Pair(error) if error.key == key), "{error}");
         }

@@ -147,7 +147,10 @@ struct HelpPage {
 
 /// How conditions are put together.
 const FORMS: &[(&str, &str)] = &[
-    ("lake trip", "both words, each at the beginning of a word of title, description, keywords, file or folder name; case and accents do not matter"),
+    (
+        "lake trip",
+        "both words, each at the beginning of a word of title, description, keywords, file or folder name; case and accents do not matter",
+    ),
     ("\"lake geneva\"", "these words whole and in this order"),
     ("-lake -tag:private", "without what stands behind the dash"),
     ("lake OR sea", "one or the other (| means the same)"),
@@ -158,7 +161,8 @@ const FORMS: &[(&str, &str)] = &[
 
 /// `GET /search/help`: the whole language, each example a link.
 pub(super) async fn help() -> Result<HttpResponse, WebError> {
-    let keys = KEYS.iter().map(|key| KeyRow { key, examples: key.examples.iter().map(|example| (*example, gallery_href(example))).collect() });
+    let keys =
+        KEYS.iter().map(|key| KeyRow { key, examples: key.examples.iter().map(|example| (*example, gallery_href(example))).collect() });
     let word = |query: String, what| WordHelp { href: gallery_href(&query), query, what };
     page::html(&HelpPage {
         layout: Layout::new("How to search", Tab::None),
@@ -210,7 +214,9 @@ pub(super) async fn index(state: Data<State>, pairs: Pairs) -> Result<HttpRespon
     let folder = filter.folder;
     let (saved, path) = state
         .db
-        .run(move |conn| Ok::<_, crate::db::QueryError>((list_searches(conn)?, folder.map(|id| folder_path(conn, id)).transpose()?.flatten())))
+        .run(move |conn| {
+            Ok::<_, crate::db::QueryError>((list_searches(conn)?, folder.map(|id| folder_path(conn, id)).transpose()?.flatten()))
+        })
         .await?;
     let query = filter.to_query(path.as_deref()).to_string();
     let layout = Layout { title: "Saved searches".to_owned(), tab: Tab::None, filter };

@@ -15,36 +15,43 @@ pub struct KeyHelp {
 
 /// Every key, in the order of the help page.
 pub const KEYS: &[KeyHelp] = &[
-    key("date", &["taken"], "day, month or year of capture (local time); * stands for any", &[
-        "date:2019-08-03",
-        "date:2019..2021-06",
-        "date:>=2020",
-        "date:*-12-25",
-    ]),
+    key(
+        "date",
+        &["taken"],
+        "day, month or year of capture (local time); * stands for any",
+        &["date:2019-08-03", "date:2019..2021-06", "date:>=2020", "date:*-12-25"],
+    ),
     key("year", &[], "year of capture", &["year:2019", "year:2015..2018"]),
     key("month", &[], "month of capture, 1 to 12, of any year", &["month:12", "month:6..8"]),
     key("rating", &["stars"], "stars, 1 to 5; 0 is unrated, -1 rejected", &["rating:>=3", "rating:3..5", "rating:5"]),
     key("camera", &[], "camera; a part of its name, or the whole name in quotes", &["camera:canon", "camera:\"Canon EOS R5\""]),
     key("lens", &[], "lens; a part of its name, or the whole name in quotes", &["lens:70-200", "lens:\"RF 35mm F1.8\""]),
-    key("tag", &["keyword", "tags"], "keyword, or a level of a hierarchical one, with all that lies below", &[
-        "tag:animal",
-        "tag:animal|dog",
-        "tag:veh*",
-        "-tag:private",
-    ]),
+    key(
+        "tag",
+        &["keyword", "tags"],
+        "keyword, or a level of a hierarchical one, with all that lies below",
+        &["tag:animal", "tag:animal|dog", "tag:veh*", "-tag:private"],
+    ),
     key("title", &[], "a part of the title, or the whole title in quotes", &["title:sunrise"]),
     key("description", &["caption"], "a part of the description, or the whole in quotes", &["description:lake"]),
-    key("file", &["name", "filename"], "file name from its beginning or that of a word in it; a path where there is a /; * stands for any letters", &[
-        "file:IMG_1234",
-        "file:*.cr2",
-        "file:\"IMG 1.jpg\"",
-    ]),
-    key("folder", &["path", "dir"], "folder by name or path from the beginning (the whole in quotes); what lies below it counts too", &[
-        "folder:2019",
-        "folder:RAW/2019/08",
-        "folder:\"Lake trip\"",
-    ]),
-    key("type", &["format"], "kind of file: raw, jpeg, video, photo, or a format such as heic, dng or png", &["type:raw", "type:heic|avif"]),
+    key(
+        "file",
+        &["name", "filename"],
+        "file name from its beginning or that of a word in it; a path where there is a /; * stands for any letters",
+        &["file:IMG_1234", "file:*.cr2", "file:\"IMG 1.jpg\""],
+    ),
+    key(
+        "folder",
+        &["path", "dir"],
+        "folder by name or path from the beginning (the whole in quotes); what lies below it counts too",
+        &["folder:2019", "folder:RAW/2019/08", "folder:\"Lake trip\""],
+    ),
+    key(
+        "type",
+        &["format"],
+        "kind of file: raw, jpeg, video, photo, or a format such as heic, dng or png",
+        &["type:raw", "type:heic|avif"],
+    ),
     key("has", &[], "what is there", &["has:gps", "has:raw|sidecar", "-has:title"]),
     key("is", &[], "what it is", &["is:unrated", "is:rejected|missing", "is:final"]),
     key("near", &[], "within a distance (m, km or mi) of a place, as latitude, longitude, radius", &["near:43.18,-89.28,5km"]),

@@ -229,19 +229,22 @@ mod tests {
     #[test]
     fn dashes_bars_and_capitals_are_operators_only_where_they_stand_alone_or_before_something() {
         assert_eq!(kinds("a-b - c|d"), [word("a-b"), word("c"), Kind::Or, word("d")]);
-        assert_eq!(kinds("-a -(b) --c -\"d\" -&"), [
-            Kind::Not,
-            word("a"),
-            Kind::Not,
-            Kind::Open,
-            word("b"),
-            Kind::Close,
-            Kind::Not,
-            Kind::Not,
-            word("c"),
-            Kind::Not,
-            Kind::Phrase("d".to_owned()),
-        ]);
+        assert_eq!(
+            kinds("-a -(b) --c -\"d\" -&"),
+            [
+                Kind::Not,
+                word("a"),
+                Kind::Not,
+                Kind::Open,
+                word("b"),
+                Kind::Close,
+                Kind::Not,
+                Kind::Not,
+                word("c"),
+                Kind::Not,
+                Kind::Phrase("d".to_owned()),
+            ]
+        );
         assert_eq!(kinds("a OR or AND NOT b"), [word("a"), Kind::Or, word("or"), Kind::And, Kind::Not, word("b")]);
     }
 

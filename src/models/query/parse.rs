@@ -173,16 +173,14 @@ impl Pair<'_> {
                 ["raw", "jpeg", "video", "photo", "heic", "avif", "png", "tiff", "webp", "jxl", "dng"],
                 file_type,
             )?),
-            "has" => Term::Has(self.list(
-                &one_of(Has::ALL.iter().map(|has| has.word())),
-                Has::ALL.iter().map(|has| has.word()),
-                |word| Has::ALL.iter().copied().find(|has| has.word() == word),
-            )?),
-            "is" => Term::Is(self.list(
-                &one_of(Is::ALL.iter().map(|is| is.word())),
-                Is::ALL.iter().map(|is| is.word()),
-                |word| Is::ALL.iter().copied().find(|is| is.word() == word),
-            )?),
+            "has" => {
+                Term::Has(self.list(&one_of(Has::ALL.iter().map(|has| has.word())), Has::ALL.iter().map(|has| has.word()), |word| {
+                    Has::ALL.iter().copied().find(|has| has.word() == word)
+                })?)
+            }
+            "is" => Term::Is(self.list(&one_of(Is::ALL.iter().map(|is| is.word())), Is::ALL.iter().map(|is| is.word()), |word| {
+                Is::ALL.iter().copied().find(|is| is.word() == word)
+            })?),
             "near" => Term::Near(self.near()?),
             "iso" => Term::Iso(self.ordered("an ISO speed such as >=3200", |text| whole(text, 0, 100_000_000))?),
             "f" => Term::FNumber(self.ordered("an f-number such as <2.8", |text| decimal(text.trim_start_matches("f/"), 1e3))?),

@@ -124,7 +124,15 @@ impl Near {
             return (south, north, None);
         }
         let wide = (angle.sin() / latitude.cos()).min(1.0).asin().to_degrees() + 1e-9;
-        let turn = |degrees: f64| if degrees > 180.0 { degrees - 360.0 } else if degrees < -180.0 { degrees + 360.0 } else { degrees };
+        let turn = |degrees: f64| {
+            if degrees > 180.0 {
+                degrees - 360.0
+            } else if degrees < -180.0 {
+                degrees + 360.0
+            } else {
+                degrees
+            }
+        };
         (south, north, Some((turn(self.longitude_deg - wide), turn(self.longitude_deg + wide))))
     }
 }

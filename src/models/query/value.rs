@@ -70,13 +70,9 @@ impl Bounds<f64> {
 
 /// A comparison or range as it stands in the text, its values still text, each with how many bytes stand before it.
 pub(super) fn bounds(text: &str) -> Bounds<(usize, &str)> {
-    for (sign, make) in [
-        (">=", Bounds::AtLeast as fn(_) -> _),
-        ("<=", Bounds::AtMost),
-        (">", Bounds::Above),
-        ("<", Bounds::Below),
-        ("=", Bounds::Is),
-    ] {
+    for (sign, make) in
+        [(">=", Bounds::AtLeast as fn(_) -> _), ("<=", Bounds::AtMost), (">", Bounds::Above), ("<", Bounds::Below), ("=", Bounds::Is)]
+    {
         if let Some(rest) = text.strip_prefix(sign) {
             return make((sign.len(), rest));
         }

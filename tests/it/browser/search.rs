@@ -19,7 +19,12 @@ fn a_search_is_typed_and_completed_by_keys_and_an_error_is_shown_in_place() {
     browse(Window::Desk, async |browser| {
         browser.open("/").await;
         browser.press('/').await;
-        browser.until("the keys of the language are offered", "return document.querySelectorAll('.search .found:not([hidden]) [role=option]').length > 10").await;
+        browser
+            .until(
+                "the keys of the language are offered",
+                "return document.querySelectorAll('.search .found:not([hidden]) [role=option]').length > 10",
+            )
+            .await;
         type_text(browser, "cam").await;
         let first = "return document.querySelector('.search [role=option] b')?.textContent === 'camera:'";
         browser.until("the key is offered first", first).await;
@@ -27,14 +32,21 @@ fn a_search_is_typed_and_completed_by_keys_and_an_error_is_shown_in_place() {
         let active = "return document.getElementById(document.getElementById('search').getAttribute('aria-activedescendant'))?.getAttribute('aria-selected') === 'true'";
         assert_eq!(browser.js(active).await, json!(true));
         browser.press(KEY_ENTER).await;
-        browser.until("cameras are offered with counts", "return document.querySelector('.search [role=option] span')?.textContent === '6,667'").await;
+        browser
+            .until(
+                "cameras are offered with counts",
+                "return document.querySelector('.search [role=option] span')?.textContent === '6,667'",
+            )
+            .await;
         browser.shot("search-completion-1440").await;
         browser.press(KEY_DOWN).await;
         browser.press(KEY_ENTER).await;
         browser.until("the camera is put in", "return document.getElementById('search').value.startsWith('camera:\"Camera ')").await;
         browser.until("more is offered", "return document.querySelector('.search [role=option] b')?.textContent === 'date:'").await;
         browser.press(KEY_ESCAPE).await;
-        browser.until("the panel is shut", "return document.querySelector('.search .found').hidden && document.activeElement.id === 'search'").await;
+        browser
+            .until("the panel is shut", "return document.querySelector('.search .found').hidden && document.activeElement.id === 'search'")
+            .await;
         browser.press(KEY_ENTER).await;
         browser.until("the gallery is narrowed", "return location.search.startsWith('?q=camera%3A%22Camera') && document.getElementById('timeline')?.dataset.ready === 'yes'").await;
         browser.shot("search-found-1440").await;
@@ -60,12 +72,16 @@ fn a_search_is_typed_and_completed_by_keys_and_an_error_is_shown_in_place() {
         browser.open("/").await;
         browser.press('/').await;
         type_text(browser, "raws").await;
-        browser.until("it is offered by its name", "return document.querySelector('.search [role=option] b')?.textContent === 'Raws of two'").await;
+        browser
+            .until("it is offered by its name", "return document.querySelector('.search [role=option] b')?.textContent === 'Raws of two'")
+            .await;
         browser.press(KEY_DOWN).await;
         browser.press(KEY_ENTER).await;
         browser.until("its query is in the box", "return document.getElementById('search').value === 'camera:\"Camera 2\" type:raw'").await;
         browser.press(KEY_ENTER).await;
-        browser.until("only what it says", "return location.search.includes('type%3Araw') && document.querySelectorAll('.tile').length > 0").await;
+        browser
+            .until("only what it says", "return location.search.includes('type%3Araw') && document.querySelectorAll('.tile').length > 0")
+            .await;
     });
 }
 

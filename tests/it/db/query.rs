@@ -329,9 +329,9 @@ fn is_file(found: &str, folder: &str, name: &Name) -> bool {
 fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
-        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
-            (0..=tail.len()).filter(|at| tail.is_char_boundary(*at)).any(|at| glob(rest, &tail[at..]))
-        }),
+        Some((head, rest)) => text
+            .strip_prefix(head)
+            .is_some_and(|tail| (0..=tail.len()).filter(|at| tail.is_char_boundary(*at)).any(|at| glob(rest, &tail[at..]))),
     }
 }
 
@@ -427,7 +427,8 @@ fn random_queries_find_what_plain_rust_finds_and_their_negations_the_rest() {
         proptest::prop_assert!(answer.is_disjoint(&rest) && answer.len() + rest.len() == library.images.len(), "-({})", text);
         let filter = Filter { query, ..Filter::default() };
         let first: Vec<ImageId> = list_cards(conn, &filter, None, Direction::Older, 7).unwrap().into_iter().map(|card| card.id).collect();
-        let whole: Vec<ImageId> = list_cards(conn, &filter, None, Direction::Older, 1000).unwrap().into_iter().map(|card| card.id).collect();
+        let whole: Vec<ImageId> =
+            list_cards(conn, &filter, None, Direction::Older, 1000).unwrap().into_iter().map(|card| card.id).collect();
         proptest::prop_assert_eq!(&first, &whole[..whole.len().min(7)], "the first of {}", text);
         let counted: i32 = timeline(conn, &filter).unwrap().iter().map(|day| day.image_count).sum();
         proptest::prop_assert_eq!(counted as usize, wanted.len(), "the timeline of {}", text);
@@ -645,7 +646,20 @@ fn the_database_folds_names_as_the_program_does() {
     }
     let database = TestDatabase::new();
     let conn = &mut database.connection();
-    for text in ["", "IMG_1.JPG", "Zoé", "ZOE\u{301}", "Ørsted ÆŒ Straße ŁÓDŹ", "ΑΘΉΝΑΣ", "İstanbul ışık", "Привет Ёж", "हिन्दी", "서울 \u{1112}\u{1161}\u{11ab}", "Ångström", "Ⅷ ﬁ ²"] {
+    for text in [
+        "",
+        "IMG_1.JPG",
+        "Zoé",
+        "ZOE\u{301}",
+        "Ørsted ÆŒ Straße ŁÓDŹ",
+        "ΑΘΉΝΑΣ",
+        "İstanbul ışık",
+        "Привет Ёж",
+        "हिन्दी",
+        "서울 \u{1112}\u{1161}\u{11ab}",
+        "Ångström",
+        "Ⅷ ﬁ ²",
+    ] {
         let folded: Folded = sql_query("SELECT fold($1) AS text").bind::<Text, _>(text).get_result(conn).unwrap();
         assert_eq!(folded.text, fold(text), "{text}");
     }
@@ -662,14 +676,15 @@ fn tags_are_counted_whatever_happens_to_images() {
     let conn = &mut database.connection();
     small_library(conn);
     let mut lines = || -> Vec<String> {
-        let rows: Vec<Line> = sql_query("SELECT name || ' ' || image_count AS line FROM tags WHERE image_count > 0 ORDER BY name")
-            .load(conn)
-            .unwrap();
+        let rows: Vec<Line> =
+            sql_query("SELECT name || ' ' || image_count AS line FROM tags WHERE image_count > 0 ORDER BY name").load(conn).unwrap();
         rows.into_iter().map(|row| row.line).collect()
     };
     assert_eq!(lines(), ["b/w 1", "car 1", "vehicle 1", "vehicle|car 1", "vehicle|car|zoe's 1", "zoe's 1"]);
     let conn = &mut database.connection();
-    sql_query("UPDATE images SET keywords = '{Vehicle,x}', hierarchical_keywords = '{a||b}' WHERE base_name IN ('car', 'film')").execute(conn).unwrap();
+    sql_query("UPDATE images SET keywords = '{Vehicle,x}', hierarchical_keywords = '{a||b}' WHERE base_name IN ('car', 'film')")
+        .execute(conn)
+        .unwrap();
     sql_query("UPDATE images SET rating = 1").execute(conn).unwrap();
     assert_eq!(lines(), ["a 2", "a| 2", "a||b 2", "b 2", "vehicle 2", "x 2"]);
     sql_query("DELETE FROM images WHERE base_name = 'car'").execute(conn).unwrap();

@@ -21,7 +21,8 @@ fn bounds<T: Copy + PartialOrd + std::fmt::Debug + 'static>(values: &'static [T]
 }
 
 fn name(values: &'static [&'static str]) -> impl Strategy<Value = Name> {
-    (select(values), any::<bool>()).prop_map(|(text, is_whole)| Name { text: text.to_owned(), is_whole: is_whole || text.contains([' ', '(']) })
+    (select(values), any::<bool>())
+        .prop_map(|(text, is_whole)| Name { text: text.to_owned(), is_whole: is_whole || text.contains([' ', '(']) })
 }
 
 fn date() -> impl Strategy<Value = Bounds<PartialDate>> {
