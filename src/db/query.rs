@@ -120,6 +120,12 @@ impl Wanted {
                     });
                 }
                 Condition::One(One::Stretch(first, after)) => self.narrow_days(first, after),
+                Condition::One(One::Folders(ids)) => {
+                    self.folders = Some(match self.folders.take() {
+                        Some(before) => before.into_iter().filter(|id| ids.binary_search(id).is_ok()).collect(),
+                        None => ids,
+                    });
+                }
                 condition => self.conditions.push(condition),
             }
         }

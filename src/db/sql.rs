@@ -121,8 +121,8 @@ impl Wanted {
     pub(super) fn resolve(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Self> {
         let mut wanted =
             Self { days: filter.days(), rating: filter.rating, media_type: filter.media_type, has_gps: filter.has_gps, ..Self::default() };
-        wanted.add_query(conn, &filter.query)?;
         if filter.camera.is_none() && filter.lens.is_none() && filter.folder.is_none() {
+            wanted.add_query(conn, &filter.query)?;
             return Ok(wanted);
         }
         let names: Names = sql_query(NAMES)
@@ -135,6 +135,7 @@ impl Wanted {
         // The root of the only vault is no condition.
         let folders = filter.folder.is_some().then_some(names.folder_ids.unwrap_or_default());
         wanted.folders = folders.filter(|folders| folders.len() as i64 != names.folder_count);
+        wanted.add_query(conn, &filter.query)?;
         Ok(wanted)
     }
 
