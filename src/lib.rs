@@ -42,6 +42,7 @@
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
 //! page    filter + cursor → at most three queries → struct → template
+//! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! ```
 
 pub mod cli;

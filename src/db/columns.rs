@@ -14,7 +14,7 @@ use diesel::{
 use serde::{Serialize, Serializer};
 
 use super::schema::sql_types::Tsvector;
-use crate::models::{BatchId, Facts, FileId, FolderId, ImageId, ScanId, VaultId};
+use crate::models::{BatchId, Facts, FileId, FolderId, ImageId, ScanId, SearchId, VaultId};
 
 macro_rules! bigint_ids {
     ($($id:ident),+) => {$(
@@ -83,7 +83,7 @@ macro_rules! bigint_ids {
     )+};
 }
 
-bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, BatchId);
+bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId);
 
 /// Text without NUL, which PostgreSQL's text cannot hold; a name or a caption of a hostile file can.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, AsExpression)]

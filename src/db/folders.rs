@@ -1,7 +1,7 @@
 //! The folder view: what lies below a folder, and the way up from it.
 
 use diesel::{
-    PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
+    OptionalExtension, PgConnection, QueryDsl, QueryResult, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Nullable, Text},
 };
 
@@ -108,4 +108,13 @@ pub fn breadcrumbs(conn: &mut PgConnection, id: FolderId) -> QueryResult<Option<
     .bind::<BigInt, _>(id)
     .load(conn)?;
     Ok(Some(steps).filter(|steps| !steps.is_empty()))
+}
+
+/// The path of a folder inside its vault; `None` when there is no such folder.
+///
+/// # Errors
+/// When the database fails.
+pub fn folder_path(conn: &mut PgConnection, id: FolderId) -> QueryResult<Option<String>> {
+    use super::schema::folders;
+    folders::table.find(id).select(folders::rel_path).first(conn).optional()
 }

@@ -124,8 +124,8 @@ struct Range<'a> {
 /// gathering and sorting it all is quick; for folders the number of their images tells beforehand which it will be. Left to itself the planner would walk the whole timeline for a few matches.
 fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<GalleryCard>> {
     let wanted = range.wanted;
-    let gathers = wanted.folders.is_some() || wanted.text.is_some();
-    let few = wanted.folders.is_some() && wanted.text.is_none() && candidates(conn, range)? <= LONGEST_WALK;
+    let gathers = wanted.gathers();
+    let few = wanted.folders.is_some() && wanted.text.is_none() && wanted.conditions.is_empty() && candidates(conn, range)? <= LONGEST_WALK;
     if !few && (gathers || wanted.conditions() > 1) {
         let cards = newest_first(range, walk(range).query().load(conn)?);
         if cards.len() as i64 == range.limit {

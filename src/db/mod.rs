@@ -15,11 +15,14 @@ pub mod image;
 pub mod ingest;
 pub mod known;
 pub mod pictures;
+mod query;
 pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
+pub mod searches;
 mod sql;
 pub mod status;
+pub mod suggest;
 pub mod timeline;
 pub mod vaults;
 

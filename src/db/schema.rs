@@ -215,6 +215,8 @@ diesel::table! {
         country -> Nullable<Text>,
         /// ISO 3166, two or three capital letters.
         country_code -> Nullable<Text>,
+        /// Every keyword and level of one, folded: tags.name.
+        tag_names -> Array<Nullable<Text>>,
     }
 }
 
@@ -266,6 +268,35 @@ diesel::table! {
         /// A running scan beats every few seconds; an old beat is a scan that died.
         updated_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Searches that were given a name.
+    searches (id) {
+        id -> Int8,
+        name -> Text,
+        /// In the search language, as it is printed.
+        query -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Every keyword and level of one, counted by trigger.
+    tags (name) {
+        /// Folded; | between levels.
+        name -> Text,
+        /// As it is written.
+        shown -> Text,
+        /// May be 0.
+        image_count -> Int4,
     }
 }
 
@@ -333,6 +364,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     lenses,
     pictures,
     scans,
+    searches,
+    tags,
     timeline_days,
     vault_mounts,
     vaults,

@@ -10,10 +10,11 @@ use diesel::{
     pg::Pg,
     query_builder::{BoxedSqlQuery, SqlQuery},
     sql_query,
-    sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamp},
+    sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt, Text, Timestamp},
 };
 
-use crate::models::{Filter, MediaType, words};
+use super::query::Condition;
+use crate::models::{Filter, MediaType};
 
 /// A value that stands behind a placeholder.
 #[derive(Debug, Clone)]
@@ -22,8 +23,11 @@ pub(super) enum Value {
     Integer(i32),
     SmallInt(i16),
     Text(String),
+    Double(f64),
     Timestamp(NaiveDateTime),
     BigInts(Vec<i64>),
+    Integers(Vec<i32>),
+    Texts(Vec<String>),
 }
 
 /// A query that grows: text with `$n` in it, and the values.
@@ -62,7 +66,10 @@ impl Sql {
                 Value::SmallInt(number) => query.bind::<SmallInt, _>(number),
                 Value::Text(text) => query.bind::<Text, _>(text),
                 Value::Timestamp(time) => query.bind::<Timestamp, _>(time),
+                Value::Double(number) => query.bind::<Double, _>(number),
                 Value::BigInts(numbers) => query.bind::<Array<BigInt>, _>(numbers),
+                Value::Integers(numbers) => query.bind::<Array<Integer>, _>(numbers),
+                Value::Texts(texts) => query.bind::<Array<Text>, _>(texts),
             };
         }
         query
@@ -85,6 +92,8 @@ pub(super) struct Wanted {
     pub(super) has_gps: Option<bool>,
     /// Text of a tsquery.
     pub(super) text: Option<String>,
+    /// What else the search asks for; all of it must hold.
+    pub(super) conditions: Vec<Condition>,
 }
 
 /// Stands for a name that does not exist: ids are positive, so nothing passes.
@@ -110,15 +119,10 @@ const NAMES: &str = "SELECT (SELECT id FROM cameras WHERE name = $1) AS camera_i
 impl Wanted {
     /// Looks up the names in a filter: one small query, or none when it has no names.
     pub(super) fn resolve(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Self> {
-        let mut wanted = Self {
-            days: filter.days(),
-            rating: filter.rating,
-            media_type: filter.media_type,
-            has_gps: filter.has_gps,
-            text: filter.text.as_deref().and_then(tsquery),
-            ..Self::default()
-        };
+        let mut wanted =
+            Self { days: filter.days(), rating: filter.rating, media_type: filter.media_type, has_gps: filter.has_gps, ..Self::default() };
         if filter.camera.is_none() && filter.lens.is_none() && filter.folder.is_none() {
+            wanted.add_query(conn, &filter.query)?;
             return Ok(wanted);
         }
         let names: Names = sql_query(NAMES)
@@ -131,6 +135,7 @@ impl Wanted {
         // The root of the only vault is no condition.
         let folders = filter.folder.is_some().then_some(names.folder_ids.unwrap_or_default());
         wanted.folders = folders.filter(|folders| folders.len() as i64 != names.folder_count);
+        wanted.add_query(conn, &filter.query)?;
         Ok(wanted)
     }
 
@@ -150,7 +155,12 @@ impl Wanted {
             self.has_gps.is_some(),
             self.text.is_some(),
         ];
-        given.into_iter().filter(|given| *given).count()
+        given.into_iter().filter(|given| *given).count() + self.conditions.len()
+    }
+
+    /// Whether no index leads through the images that pass in the order of the timeline, beside those that single conditions have.
+    pub(super) fn gathers(&self) -> bool {
+        self.folders.is_some() || self.text.is_some() || !self.conditions.iter().all(Condition::is_ordered)
     }
 
     /// Writes ` AND …` for the days and each condition, about `images AS i`.
@@ -163,7 +173,7 @@ impl Wanted {
 
     /// Whether the conditions are all about what `facet_counts` tells apart.
     pub(super) fn is_counted(&self) -> bool {
-        self.days.is_none() && self.folders.is_none() && self.text.is_none()
+        self.days.is_none() && self.folders.is_none() && self.text.is_none() && self.conditions.iter().all(Condition::is_counted)
     }
 
     /// Writes ` AND …` for each condition but the days, about `images AS i` or, if [`Self::is_counted`], `facet_counts AS i`.
@@ -197,6 +207,10 @@ impl Wanted {
         if let Some(text) = &self.text {
             sql.text(" AND i.search_words @@ ").bind(Value::Text(text.clone())).text("::tsquery");
         }
+        for condition in &self.conditions {
+            sql.text(" AND ");
+            condition.write(sql);
+        }
     }
 }
 
@@ -206,25 +220,13 @@ pub(super) fn write_days(sql: &mut Sql, first: NaiveDate, after: NaiveDate) {
     sql.text(" AND i.captured_at < ").bind(Value::Timestamp(after.and_time(NaiveTime::MIN)));
 }
 
-/// The words of a person as a tsquery, each the beginning of a word; `None` when there is no word in the text.
-fn tsquery(text: &str) -> Option<String> {
-    let terms: Vec<String> = words(text).into_iter().map(|word| format!("'{word}':*")).collect();
-    Some(terms.join(" & ")).filter(|query| !query.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_search_text_cannot_leave_its_quotes() {
-        assert_eq!(tsquery("Zoé's | lake:*").as_deref(), Some("'zoé':* & 's':* & 'lake':*"));
-        assert_eq!(tsquery("' \\ & !"), None);
-    }
-
-    #[test]
     fn every_value_is_bound() {
-        let wanted = Wanted { camera: Some(4711), rating: Some(4), text: tsquery("lake"), ..Wanted::default() };
+        let wanted = Wanted { camera: Some(4711), rating: Some(4), text: Some("'lake':*".to_owned()), ..Wanted::default() };
         let mut sql = Sql::new("SELECT 1 FROM images AS i WHERE true");
         wanted.write(&mut sql);
         assert_eq!(sql.values.len(), 3);

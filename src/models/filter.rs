@@ -4,7 +4,11 @@ use std::{fmt, str::FromStr};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::{FolderId, ImageId, id::ParseIdError};
+use super::{
+    FolderId, ImageId,
+    id::ParseIdError,
+    query::{Bounds, FileType, Has, Is, Name, Query, QueryError, Term},
+};
 
 /// A filter's key or value cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +20,17 @@ pub struct FilterError {
     pub value: String,
     /// What would have been understood.
     pub expected: &'static str,
+}
+
+/// An address does not make a filter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFilter {
+    /// A pair of it cannot be understood.
+    #[error(transparent)]
+    Pair(#[from] FilterError),
+    /// The search in `q` cannot be understood.
+    #[error(transparent)]
+    Query(#[from] QueryError),
 }
 
 /// What kind of file an image must have.
@@ -59,8 +74,8 @@ pub struct Filter {
     pub folder: Option<FolderId>,
     /// Has a place, or has none.
     pub has_gps: Option<bool>,
-    /// Words that must all occur (as beginnings of words) in title, description, keywords, file or folder names.
-    pub text: Option<String>,
+    /// What the search asks for beside all this; by default everything.
+    pub query: Query,
 }
 
 impl Filter {
@@ -75,8 +90,8 @@ impl Filter {
     /// Reads the filter from the pairs of an address. Empty values and keys of others are passed over.
     ///
     /// # Errors
-    /// [`FilterError`] names the first pair that cannot be understood.
-    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, FilterError> {
+    /// [`InvalidFilter`] names the first pair that cannot be understood, or the place in the search.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, InvalidFilter> {
         let mut filter = Self::default();
         for (key, value) in pairs {
             if !value.is_empty() {
@@ -84,14 +99,16 @@ impl Filter {
             }
         }
         if filter.month.is_some() && filter.year.is_none() {
-            return Err(FilterError { key: "month".into(), value: "…".into(), expected: "a `year` beside it" });
+            return Err(FilterError { key: "month".into(), value: "…".into(), expected: "a `year` beside it" }.into());
         }
         Ok(filter)
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), FilterError> {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), InvalidFilter> {
         let fail = |expected| FilterError { key: key.to_owned(), value: value.to_owned(), expected };
         match key {
+            // No name has one, and the database takes none.
+            "camera" | "lens" if value.contains('\0') => return Err(fail("a name without NUL characters").into()),
             "year" => {
                 let year = value.parse().ok().filter(|year| (1..=9999).contains(year));
                 self.year = Some(year.ok_or_else(|| fail("a year such as 2019"))?);
@@ -111,7 +128,7 @@ impl Filter {
                     "raw" => MediaType::Raw,
                     "jpeg" => MediaType::Jpeg,
                     "video" => MediaType::Video,
-                    _ => return Err(fail("`raw`, `jpeg` or `video`")),
+                    _ => return Err(fail("`raw`, `jpeg` or `video`").into()),
                 });
             }
             "folder" => self.folder = Some(value.parse().map_err(|_: ParseIdError| fail("a folder's id"))?),
@@ -119,10 +136,10 @@ impl Filter {
                 self.has_gps = Some(match value {
                     "1" | "yes" => true,
                     "0" | "no" => false,
-                    _ => return Err(fail("`yes` or `no`")),
+                    _ => return Err(fail("`yes` or `no`").into()),
                 });
             }
-            "q" => self.text = Some(value.trim().to_owned()).filter(|text| !text.is_empty()),
+            "q" => self.query = value.parse()?,
             _ => {}
         }
         Ok(())
@@ -139,9 +156,39 @@ impl Filter {
             self.media_type.map(|media_type| media_type.name().to_owned()),
             self.folder.map(|folder| folder.to_string()),
             self.has_gps.map(|has| if has { "yes" } else { "no" }.to_owned()),
-            self.text.clone(),
+            Some(self.query.to_string()).filter(|text| !text.is_empty()),
         ];
         Self::KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
+    /// The whole filter as one query, as it is saved: what the address says by other keys goes in front. A folder is named by its
+    /// path inside its vault.
+    pub fn to_query(&self, folder_path: Option<&str>) -> Query {
+        let rating = |stars: i8| match stars {
+            -1 => Term::Is(vec![Is::Rejected]),
+            0 => Term::Is(vec![Is::Unrated]),
+            stars => Term::Rating(Bounds::AtLeast(i64::from(stars))),
+        };
+        let file_type = |media_type| match media_type {
+            MediaType::Raw => FileType::Raw,
+            MediaType::Jpeg => FileType::Jpeg,
+            MediaType::Video => FileType::Video,
+        };
+        let gps = |has: bool| {
+            let term = Query::Term(Term::Has(vec![Has::Gps]));
+            if has { term } else { Query::Not(Box::new(term)) }
+        };
+        let parts = [
+            self.year.map(|year| Term::Year(Bounds::Is(i64::from(year))).into()),
+            self.month.map(|month| Term::Month(Bounds::Is(i64::from(month))).into()),
+            self.camera.as_deref().and_then(Name::whole).map(|name| Term::Camera(name).into()),
+            self.lens.as_deref().and_then(Name::whole).map(|name| Term::Lens(name).into()),
+            self.rating.map(|stars| rating(stars).into()),
+            self.media_type.map(|media_type| Term::Type(vec![file_type(media_type)]).into()),
+            folder_path.and_then(Name::whole).map(|path| Term::Folder(path).into()),
+            self.has_gps.map(gps),
+        ];
+        Query::all(parts.into_iter().flatten().chain([self.query.clone()]))
     }
 
     /// The days the filter spans by `year` and `month`: first, and first after. `None` when it spans all.
@@ -221,10 +268,24 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_key() {
-        for (key, value) in [("year", "x"), ("month", "13"), ("rating", "9"), ("type", "tiff"), ("folder", "-1"), ("gps", "maybe")] {
-            assert_eq!(Filter::from_pairs([(key, value)]).unwrap_err().key, key);
+        for (key, value) in
+            [("year", "x"), ("month", "13"), ("rating", "9"), ("type", "tiff"), ("folder", "-1"), ("gps", "maybe"), ("lens", "a\0")]
+        {
+            let error = Filter::from_pairs([(key, value)]).unwrap_err();
+            assert!(matches!(&error, InvalidFilter::Pair(error) if error.key == key), "{error}");
         }
+        let error = Filter::from_pairs([("q", "lake ratng:3")]).unwrap_err();
+        assert!(matches!(&error, InvalidFilter::Query(error) if error.at == 5), "{error}");
         assert!(Filter::from_pairs([("month", "8")]).is_err());
+    }
+
+    #[test]
+    fn a_filter_is_saved_as_one_query() {
+        let pairs = [("year", "2019"), ("camera", "EOS \"R\""), ("rating", "3"), ("gps", "no"), ("q", "lake OR sea"), ("folder", "7")];
+        let query = Filter::from_pairs(pairs).unwrap().to_query(Some("RAW/2019"));
+        let text = query.to_string();
+        assert_eq!(text, r#"year:2019 camera:"EOS \"R\"" rating:>=3 folder:"RAW/2019" -has:gps (lake OR sea)"#);
+        assert_eq!(text.parse(), Ok(query));
     }
 
     #[test]

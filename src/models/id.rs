@@ -46,6 +46,8 @@ ids! {
     FileId,
     /// One run of the scanner.
     ScanId,
+    /// One search with a name.
+    SearchId,
     /// One action of a person: all that is undone at once.
     BatchId,
 }

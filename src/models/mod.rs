@@ -6,12 +6,14 @@ mod id;
 mod image;
 mod location;
 mod picture;
+pub mod query;
 mod words;
 
-pub use filter::{Cursor, Direction, Filter, FilterError, MediaType};
-pub use id::{BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, VaultId};
+pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaType};
+pub use id::{BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, SearchId, VaultId};
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
 pub(crate) use location::nfc;
 pub use location::{InvalidPath, RelPath};
 pub use picture::{InvalidPictureKey, PictureKey, PictureSize};
-pub use words::words;
+pub use query::{Query, QueryError};
+pub use words::{fold, words};

@@ -26,6 +26,7 @@ macro_rules! assets {
 const ASSETS: &[Asset] = assets! {
     "hm.css" STYLE,
     "gallery.css" STYLE,
+    "search.css" STYLE,
     "viewer.css" STYLE,
     "theme.js" SCRIPT,
     "hm.js" SCRIPT,
@@ -37,6 +38,7 @@ const ASSETS: &[Asset] = assets! {
     "pictures.js" SCRIPT,
     "rows.js" SCRIPT,
     "scrubber.js" SCRIPT,
+    "search.js" SCRIPT,
     "select.js" SCRIPT,
     "thumbhash.js" SCRIPT,
     "timeline.js" SCRIPT,

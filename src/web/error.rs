@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::page::{error_html, is_fragment};
 use crate::{
     db::DbError,
-    models::{FilterError, ParseIdError},
+    models::{FilterError, InvalidFilter, ParseIdError, QueryError},
 };
 
 /// Why a request was not answered as asked.
@@ -29,6 +29,8 @@ pub enum WebError {
     Method(String),
     /// A part of the address cannot be understood.
     Filter(FilterError),
+    /// The search cannot be understood.
+    Query(QueryError),
     /// A part of the request cannot be understood; the text says which and what was expected.
     BadRequest(String),
     /// The request makes sense, but not for what the library holds now.
@@ -58,6 +60,7 @@ impl WebError {
             Self::NotFound(_) => "not_found",
             Self::Method(_) => "method_not_allowed",
             Self::Filter(_) => "bad_filter",
+            Self::Query(_) => "bad_query",
             Self::BadRequest(_) => "bad_request",
             Self::Conflict(_) => "conflict",
             Self::NoPicture(_) => "no_picture",
@@ -75,6 +78,7 @@ impl WebError {
     pub fn recovery(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::NotFound("folder") => Some(("/folders", "All folders")),
+            Self::Query(_) => Some(("/search/help", "How to search")),
             Self::NotFound(_) | Self::Method(_) | Self::Filter(_) | Self::BadRequest(_) | Self::Conflict(_) => Some(("/", "All photos")),
             Self::VaultOffline(..) | Self::FileMissing(_) | Self::NoPicture(_) => Some(("/", "Back to the photos")),
             Self::PicturePending | Self::CrossOrigin | Self::WrongHost | Self::Unavailable(..) | Self::Internal(_) => None,
@@ -89,6 +93,7 @@ impl fmt::Display for WebError {
             Self::NotFound(what) => write!(f, "There is no such {what}."),
             Self::Method(allowed) => write!(f, "This address cannot be asked in this way, but by {allowed}."),
             Self::Filter(error) => write!(f, "{error}"),
+            Self::Query(error) => write!(f, "{error}"),
             Self::BadRequest(text) | Self::Conflict(text) => f.write_str(text),
             Self::NoPicture(reason) => write!(f, "No picture can be made of this image: {reason}."),
             Self::PicturePending => f.write_str("The picture is being made. Try again in a moment."),
@@ -107,7 +112,7 @@ impl ResponseError for WebError {
         match self {
             Self::NotFound(_) | Self::NoPicture(_) | Self::FileMissing(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Filter(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Filter(_) | Self::Query(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::PicturePending | Self::VaultOffline(..) | Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::CrossOrigin => StatusCode::FORBIDDEN,
@@ -133,6 +138,21 @@ impl From<FilterError> for WebError {
     }
 }
 
+impl From<InvalidFilter> for WebError {
+    fn from(error: InvalidFilter) -> Self {
+        match error {
+            InvalidFilter::Pair(error) => Self::Filter(error),
+            InvalidFilter::Query(error) => Self::Query(error),
+        }
+    }
+}
+
+impl From<QueryError> for WebError {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error)
+    }
+}
+
 impl From<ParseIdError> for WebError {
     fn from(_: ParseIdError) -> Self {
         Self::NotFound("page")
@@ -154,6 +174,36 @@ pub struct ErrorBody {
     pub message: String,
     /// Names the request in the server's log.
     pub request_id: String,
+    /// Where in a search the trouble is; only with `bad_query`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<QueryPlace>,
+}
+
+/// A place in a search that is not understood.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QueryPlace {
+    /// Characters before it.
+    pub at: usize,
+    /// How many characters it spans; 0 where something is missing.
+    pub length: usize,
+    /// What stands there; empty where something is missing.
+    pub found: String,
+    /// What would be understood there.
+    pub expected: String,
+    /// What was probably meant instead of `found`.
+    pub suggestion: Option<String>,
+}
+
+impl From<&QueryError> for QueryPlace {
+    fn from(error: &QueryError) -> Self {
+        Self {
+            at: error.at,
+            length: error.length,
+            found: error.found.clone(),
+            expected: error.expected.clone(),
+            suggestion: error.suggestion.clone(),
+        }
+    }
 }
 
 /// Dresses an error for whoever asked.
@@ -167,7 +217,11 @@ pub(super) fn render(error: &WebError, request: &HttpRequest, request_id: &str) 
         response.insert_header((ALLOW, allowed.as_str()));
     }
     if request.path().starts_with("/api/") {
-        let body = ErrorBody { code: error.code().to_owned(), message: error.to_string(), request_id: request_id.to_owned() };
+        let place = match error {
+            WebError::Query(error) => Some(QueryPlace::from(error)),
+            _ => None,
+        };
+        let body = ErrorBody { code: error.code().to_owned(), message: error.to_string(), request_id: request_id.to_owned(), place };
         return response.json(body);
     }
     let is_for_people =

@@ -8,11 +8,13 @@ use super::{
     State, WebError,
     gallery::{gps_words, month_name, rating_words, type_words},
     page::{self, Htmx, Layout, Pairs, Tab},
+    search::{SavedLink, save_href},
 };
 use crate::{
     db::{
         facets::{FacetValue, Facets, YearFacet},
         folders::{FolderFacet, breadcrumbs},
+        searches::list_searches,
     },
     models::Filter,
 };
@@ -52,13 +54,17 @@ struct YearLink {
 }
 
 /// All there is to choose.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Form {
     text: String,
     choices: Vec<Choices>,
     /// Those with most images, the chosen one first.
     folders: Vec<Choice>,
     years: Vec<YearLink>,
+    /// Searches that were given a name.
+    saved: Vec<SavedLink>,
+    /// Where this filter is given one; `None` while it is none.
+    save_href: Option<String>,
 }
 
 #[derive(Template)]
@@ -86,7 +92,8 @@ pub(super) async fn show(state: Data<State>, pairs: Pairs, htmx: Htmx) -> Result
     let filter = page::filter_of(&pairs)?;
     let counted = state.facets(&filter).await?;
     let folders = folders(&state, &filter, "").await?;
-    let form = form(&filter, &counted, folders);
+    let mut form = form(&filter, &counted, folders);
+    form.saved = state.db.run(list_searches).await?.into_iter().map(SavedLink::of).collect();
     if htmx.0 {
         return page::html(&FiltersFragment { form });
     }
@@ -98,7 +105,7 @@ pub(super) async fn show_folders(state: Data<State>, pairs: Pairs) -> Result<Htt
     let filter = page::filter_of(&pairs)?;
     let words = page::value_of(&pairs, "words").unwrap_or_default();
     let folders = folders(&state, &filter, words).await?;
-    page::html(&FoldersFragment { form: Form { text: String::new(), choices: Vec::new(), folders, years: Vec::new() } })
+    page::html(&FoldersFragment { form: Form { folders, ..Form::default() } })
 }
 
 /// The chosen folder, whatever the words, and then those that have them.
@@ -143,8 +150,9 @@ fn form(filter: &Filter, facets: &Facets, folders: Vec<Choice>) -> Form {
             None => part.options.push(Choice { value: value.clone(), words: format!("{value} (0)"), is_chosen: true }),
         }
     }
-    let text = filter.text.clone().unwrap_or_default();
-    Form { text, choices, folders, years: year_links(filter, &facets.years) }
+    let text = filter.query.to_string();
+    let (saved, save_href) = (Vec::new(), save_href(filter));
+    Form { text, choices, folders, years: year_links(filter, &facets.years), saved, save_href }
 }
 
 fn choice(value: String, words: String, count: i64) -> Choice {

@@ -18,7 +18,7 @@ use crate::{
         gallery::{GalleryCard, list_cards, list_cards_of_days},
         timeline::{find_timeline_day, list_marks},
     },
-    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType},
+    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query, query::Term},
 };
 
 /// Images that a page brings along: enough for a tall screen.
@@ -228,11 +228,10 @@ fn chips(filter: &Filter, folder_name: Option<String>) -> Vec<Chip> {
         change(&mut other);
         page::address("/", &other, &[])
     };
-    let mut chips = Vec::new();
+    let mut chips = query_chips(filter);
     let mut add = |words: Option<String>, change: fn(&mut Filter)| {
         chips.extend(words.map(|words| Chip { words, without: without(change) }));
     };
-    add(filter.text.as_ref().map(|text| format!("“{text}”")), |filter| filter.text = None);
     add(filter.year.map(|year| year.to_string()), |filter| {
         filter.year = None;
         filter.month = None;
@@ -245,6 +244,21 @@ fn chips(filter: &Filter, folder_name: Option<String>) -> Vec<Chip> {
     add(filter.folder.map(|_| format!("Folder {}", folder_name.unwrap_or_default())), |filter| filter.folder = None);
     add(filter.has_gps.map(|has| gps_words(has).to_owned()), |filter| filter.has_gps = None);
     chips
+}
+
+/// Each condition of the search that must hold, with the address without it.
+fn query_chips(filter: &Filter) -> Vec<Chip> {
+    let parts = filter.query.conjuncts();
+    let chip = |(gone, part): (usize, &Query)| {
+        let others = parts.iter().enumerate().filter(|(index, _)| *index != gone).map(|(_, part)| part.clone());
+        let other = Filter { query: Query::all(others), ..filter.clone() };
+        let words = match part {
+            Query::Term(Term::Words(text) | Term::Phrase(text)) => format!("“{text}”"),
+            part => part.to_string(),
+        };
+        Chip { words, without: page::address("/", &other, &[]) }
+    };
+    parts.iter().enumerate().map(chip).collect()
 }
 
 /// A rating filter in words.
@@ -342,6 +356,19 @@ mod tests {
         for bad in ["", "x", "2019-13", "2019-02-30", "2019-02-03-04", "-5", "99999"] {
             assert_eq!(last_day_of(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn each_condition_of_a_search_is_a_chip() {
+        let filter = Filter { query: "lake -tag:private (a OR b)".parse().unwrap(), year: Some(2019), ..Filter::default() };
+        let chips: Vec<_> = chips(&filter, None).into_iter().map(|chip| (chip.words, chip.without)).collect();
+        let expected = [
+            ("“lake”", "/?year=2019&q=-tag%3Aprivate%20%28a%20OR%20b%29"),
+            ("-tag:private", "/?year=2019&q=lake%20%28a%20OR%20b%29"),
+            ("a OR b", "/?year=2019&q=lake%20-tag%3Aprivate"),
+            ("2019", "/?q=lake%20-tag%3Aprivate%20%28a%20OR%20b%29"),
+        ];
+        assert_eq!(chips, expected.map(|(words, without)| (words.to_owned(), without.to_owned())));
     }
 
     #[test]

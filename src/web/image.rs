@@ -19,7 +19,10 @@ use crate::{
         gallery::list_cards,
         image::{ImageFile, ImagePage as Found, ImageRow, Neighbours, find_image, neighbours},
     },
-    models::{Direction, FileFormat, FileKind, FileRole, Filter, ImageId},
+    models::{
+        Direction, FileFormat, FileKind, FileRole, Filter, ImageId,
+        query::{Name, Term},
+    },
 };
 
 /// A file as the panel lists it.
@@ -273,8 +276,8 @@ fn keywords(image: &ImageRow) -> Vec<(String, String)> {
     let is_said = |word: &&String| !deeper.iter().any(|path| path.rsplit(" › ").next() == Some(word.as_str()));
     let all = image.keywords.iter().filter(is_said).cloned().chain(deeper.iter().cloned());
     let href = |words: &str| {
-        let last = words.rsplit(" › ").next().unwrap_or(words);
-        page::address("/", &Filter { text: Some(last.to_owned()), ..Filter::default() }, &[])
+        let tag = Term::Tag(Name::quoted_where_needed(&words.replace(" › ", "|")));
+        page::address("/", &Filter { query: tag.into(), ..Filter::default() }, &[])
     };
     all.map(|words| (words.clone(), href(&words))).collect()
 }

@@ -18,6 +18,7 @@ mod image;
 pub mod metrics;
 mod page;
 mod routes;
+mod search;
 mod state;
 mod status;
 mod tiles;

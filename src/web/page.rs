@@ -10,7 +10,7 @@ use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{WebError, assets};
-use crate::models::{Filter, FilterError, ImageId};
+use crate::models::{self, Filter, ImageId, InvalidFilter, QueryError};
 
 /// Whether htmx (or our own script) asks for a fragment instead of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +66,9 @@ impl Layout {
         assets::prefix()
     }
 
-    /// The words searched for.
-    pub(super) fn text(&self) -> &str {
-        self.filter.text.as_deref().unwrap_or_default()
+    /// The search in force, as text.
+    pub(super) fn text(&self) -> String {
+        self.filter.query.to_string()
     }
 
     /// What the search form carries along.
@@ -114,6 +114,7 @@ pub(super) struct ErrorPage {
     message: String,
     request_id: String,
     recovery: Option<(&'static str, &'static str)>,
+    trouble: Option<SearchTrouble>,
 }
 
 /// The error where a fragment was asked for.
@@ -123,22 +124,55 @@ pub(super) struct ErrorFragment {
     message: String,
     request_id: String,
     recovery: Option<(&'static str, &'static str)>,
+    trouble: Option<SearchTrouble>,
+}
+
+/// A search that is not understood, as it is shown: the text with a caret below the place, what was expected, and the way out.
+#[derive(Debug)]
+pub(super) struct SearchTrouble {
+    /// The text as it was typed, whole.
+    pub(super) text: String,
+    /// The part of it around the place.
+    pub(super) shown: String,
+    /// Carets below the place.
+    pub(super) caret: String,
+    /// What is wrong, where, and what would be right.
+    pub(super) words: String,
+    /// The corrected text, and where it leads.
+    pub(super) correction: Option<(String, String)>,
+}
+
+impl SearchTrouble {
+    /// Dresses an error; a correction keeps the `other` conditions.
+    pub(super) fn of(error: &QueryError, other: &Filter) -> Self {
+        let (shown, caret) = error.pointer();
+        let correction = error.corrected().map(|text| {
+            let other = Filter { query: models::Query::default(), ..other.clone() };
+            let href = address("/", &other, &[("q", text.clone())]);
+            (text, href)
+        });
+        Self { text: error.text.clone(), shown, caret, words: error.to_string(), correction }
+    }
 }
 
 /// Writes an error as a page, or as a fragment of one.
 pub(super) fn error_html(error: &WebError, request_id: &str, is_fragment: bool) -> Option<String> {
     let (message, request_id, recovery) = (error.to_string(), request_id.to_owned(), error.recovery());
+    let trouble = match error {
+        WebError::Query(error) => Some(SearchTrouble::of(error, &Filter::default())),
+        _ => None,
+    };
     if is_fragment {
-        return ErrorFragment { message, request_id, recovery }.render().ok();
+        return ErrorFragment { message, request_id, recovery, trouble }.render().ok();
     }
-    ErrorPage { layout: Layout::new("Not shown", Tab::None), message, request_id, recovery }.render().ok()
+    ErrorPage { layout: Layout::new("Not shown", Tab::None), message, request_id, recovery, trouble }.render().ok()
 }
 
 /// Reads the filter of an address.
 ///
 /// # Errors
-/// [`FilterError`] names the first pair that cannot be understood.
-pub(super) fn filter_of(pairs: &[(String, String)]) -> Result<Filter, FilterError> {
+/// [`InvalidFilter`] names the first pair that cannot be understood, or the place in the search.
+pub(super) fn filter_of(pairs: &[(String, String)]) -> Result<Filter, InvalidFilter> {
     Filter::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 

@@ -9,12 +9,12 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, metrics, status};
+use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, metrics, search, status};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// `get` (which answers HEAD too), `post` or `patch`.
+    /// `get` (which answers HEAD too), `post`, `patch` or `delete`.
     pub method: &'static str,
     /// The address, with `{names}`.
     pub path: &'static str,
@@ -51,6 +51,18 @@ routes! {
     get "/filters" => filters::show;
     /// Folders that a filter could be narrowed to, found by words.
     get "/filters/folders" => filters::show_folders;
+    /// Completions of a search that is being typed, with counts, and what is wrong with it so far.
+    get "/search/suggest" => search::suggestions;
+    /// The search language.
+    get "/search/help" => search::help;
+    /// Searches with a name, and a form that gives one to `q`.
+    get "/searches" => search::index;
+    /// Gives a search a name.
+    post "/searches" => search::save;
+    /// Gives a search another name.
+    post "/searches/{id}" => search::rename;
+    /// Forgets a search.
+    post "/searches/{id}/delete" => search::forget;
     /// The newest image of a filter.
     get "/images/newest" => image::newest;
     /// The oldest image of a filter.
@@ -105,6 +117,12 @@ routes! {
     get "/api/v1/facets" => api::get_facets;
     /// The folders below one, or the vaults' roots.
     get "/api/v1/folders" => api::list_all_folders;
+    /// Searches with a name.
+    get "/api/v1/searches" => api::list_all_searches;
+    /// Gives a search a name.
+    post "/api/v1/searches" => api::save_search;
+    /// Forgets a search.
+    delete "/api/v1/searches/{id}" => api::forget_search;
     /// The last scans.
     get "/api/v1/scans" => api::list_all_scans;
     /// Starts a scan of everything known.
@@ -129,6 +147,10 @@ fn post() -> actix_web::Route {
 
 fn patch() -> actix_web::Route {
     web::patch()
+}
+
+fn delete() -> actix_web::Route {
+    web::delete()
 }
 
 /// Adds a method to an address.

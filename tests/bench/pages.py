@@ -15,10 +15,41 @@ from report import Group, Row, at_most
 
 SIZES = [int(size) for size in os.environ.get("HM_BENCH_IMAGES", "10000,100000,1000000").split(",")]
 SAMPLES = 200
+SEARCH_SAMPLES = 60
 BATCH = 50_000
 # Of the answers that the page's script asks for at once; static/timeline.js has the same.
 BLOCK = 200
 BIG_MONTH = "2019-08"
+# Searches as people write them, the hard ones among them: few and many results, conditions with an index and without.
+SEARCHES = [
+    "rating:>=3",
+    "rating:5 type:raw",
+    'camera:"Maker M3"',
+    "camera:m1 -tag:vehicle",
+    "lens:12 rating:>=4",
+    "date:2012..2014-06 type:raw",
+    "date:*-12-25",
+    "date:*-12-25 rating:>=4",
+    "tag:animal",
+    "tag:veh* -has:gps",
+    "near:48.5,11.5,5km",
+    "near:48.5,11.5,500m rating:>=3",
+    "file:IMG_12345",
+    "file:*12345*",
+    'folder:"Trip 77"',
+    'folder:"Trip 77" rating:>=3',
+    "lake -dog",
+    "lake 77",
+    '"evening at the lake 77"',
+    "(tag:dog OR is:rejected) -has:gps",
+    "iso:>=25600",
+    "iso:>=51200 rating:5",
+    "is:missing",
+    "is:final",
+    "type:heic",
+    "has:sidecar",
+    "title:lake rating:5",
+]
 
 
 class Client:
@@ -127,8 +158,24 @@ def measure_pages(group, home, count):
         size_kib = median(len(body) for body, _ in answers) / 1024
         words = f"{count:,} images: {kind}, p50 / p99 ({size_kib:,.0f} KiB)"
         group.rows.append(Row(words, f"{median(took):.1f} / {p99:.1f} ms", **at_most(p99, 25, "ms")))
+    if count == max(SIZES):
+        measure_searches(group, client, count)
     resident = memory_mib(home.server.pid, "VmRSS")
     group.rows.append(Row(f"{count:,} images: memory of `hm serve`, {month:,} of them in {BIG_MONTH}", f"{resident:,.0f} MiB", **at_most(resident, 150, "MiB")))
+
+
+def measure_searches(group, client, count):
+    """A row for each search: its first page, and pages that begin anywhere."""
+    chance = random.Random(2)
+    for search in SEARCHES:
+        anywhere = [{"q": search, "at": f"{chance.randint(2006, 2024)}-{chance.randint(1, 12):02}"} for _ in range(SEARCH_SAMPLES // 2)]
+        addresses = ["/?" + urlencode(query) for query in [{"q": search}] * (SEARCH_SAMPLES // 2) + anywhere]
+        for address in addresses[:: SEARCH_SAMPLES // 4]:
+            client.get(address)
+        took = sorted(client.get(address)[1] for address in addresses)
+        p99 = took[math.ceil(0.99 * len(took)) - 1]
+        words = f"{count:,} images: `/?q={search}`, p50 / p99".replace("|", "\\|")
+        group.rows.append(Row(words, f"{median(took):.1f} / {p99:.1f} ms", **at_most(p99, 25, "ms")))
 
 
 def start(folder):

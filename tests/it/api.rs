@@ -472,3 +472,53 @@ fn only_a_free_port_of_this_machine_is_listened_on() {
     let error = start(&format!("127.0.0.1:{port}")).to_string();
     assert!(error.contains(&port.to_string()) && error.contains("hint:") && error.contains("--bind"), "{error}");
 }
+
+#[test]
+fn searches_are_saved_listed_and_forgotten() {
+    let fixture = Fixture::new();
+    let json = [("Content-Type", "application/json")];
+    let all = fixture.app.get("/api/v1/openapi.json").json();
+    let answer = fixture.app.send("POST", "/api/v1/searches", &json, r#"{"name": "Best", "query": "rating:4..  IMG"}"#);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    check(&answer.json(), &serde_json::json!({"$ref": "#/components/schemas/SearchEntry"}), &all, "saved");
+    assert_eq!(answer.json()["query"], "rating:>=4 IMG");
+    let list = fixture.app.get("/api/v1/searches").json();
+    let found = fixture.app.get(list["searches"][0]["url"].as_str().unwrap());
+    assert!(found.status == 200 && found.text().contains("IMG_1") && !found.text().contains("IMG_2"));
+    for (body, expected) in [
+        (r#"{"name": "x", "query": "ratng:3"}"#, "bad_query"),
+        (r#"{"name": "", "query": "a"}"#, "bad_request"),
+        (r#"{"name": "x"}"#, "bad_request"),
+        ("name=x", "bad_request"),
+    ] {
+        let answer = fixture.app.send("POST", "/api/v1/searches", &json, body);
+        assert_eq!((answer.status, code(&answer).as_str()), (400, expected), "{body}");
+    }
+    let path = format!("/api/v1/searches/{}", list["searches"][0]["id"]);
+    let foreign = fixture.app.send("DELETE", &path, &[("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site")], "");
+    assert_eq!(foreign.status, 403);
+    assert_eq!(fixture.app.send("DELETE", &path, &[], "").status, 204);
+    assert_eq!(fixture.app.send("DELETE", &path, &[], "").status, 404);
+    assert_eq!(fixture.app.get("/api/v1/searches").json()["searches"], serde_json::json!([]));
+}
+
+#[test]
+fn the_search_language_narrows_every_answer_and_errors_say_where() {
+    let fixture = Fixture::new();
+    let names = |query: &str| -> Vec<String> {
+        let page = fixture.app.get(&format!("/api/v1/images?{query}")).json();
+        page["images"].as_array().unwrap().iter().map(|image| image["base_name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("q=rating:%3E%3D4%20camera:r6"), ["IMG_1"]);
+    assert_eq!(names("q=-has:gps"), ["IMG_2"]);
+    assert_eq!(fixture.app.get("/api/v1/timeline?q=date:2019-08-04").json()["image_count"], 1);
+    assert_eq!(fixture.app.get("/api/v1/facets?q=date:2019-08-03").json()["cameras"][0]["count"], 1);
+    for path in ["images", "timeline", "facets"] {
+        let answer = fixture.app.get(&format!("/api/v1/{path}?q=%C3%A9%20ratng:3"));
+        assert_eq!((answer.status, code(&answer).as_str()), (400, "bad_query"), "{path}");
+        let place = answer.json()["place"].clone();
+        assert_eq!((&place["at"], &place["length"], &place["suggestion"]), (&2.into(), &5.into(), &"rating".into()), "{path}");
+        let all = fixture.app.get("/api/v1/openapi.json").json();
+        check(&answer.json(), &serde_json::json!({"$ref": "#/components/schemas/ErrorBody"}), &all, "error");
+    }
+}

@@ -15,6 +15,7 @@ mod metadata;
 mod migrations;
 mod pages;
 mod pictures;
+mod query;
 mod queue;
 mod scan;
 mod services;

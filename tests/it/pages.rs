@@ -203,7 +203,7 @@ fn no_name_in_the_library_becomes_markup() {
         sql_query("UPDATE vaults SET offline_since = now(), offline_reason = $1").bind::<Text, _>(HOSTILE).execute(conn).unwrap();
         vec![with_picture, without]
     });
-    let query = "camera=%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%20onerror%3D%22&q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E";
+    let query = "camera=%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%20onerror%3D%22&q=%3Cscript%3Ealert(1)%3C/script%3E%20title:%3Cscript%3E";
     let folder = library.folder;
     let paths = [
         "/".to_owned(),
@@ -216,6 +216,11 @@ fn no_name_in_the_library_becomes_markup() {
         "/days?newest=2019-08-03&oldest=2019-08-03".to_owned(),
         format!("/images/{}?{query}", library.images[0]),
         format!("/images/{}", library.images[1]),
+        "/search/help".to_owned(),
+        format!("/searches?{query}"),
+        format!("/search/suggest?at=99&{query}"),
+        "/search/suggest?q=camera:%3Cs".to_owned(),
+        "/search/suggest?q=tag:%3Cs".to_owned(),
     ];
     for path in &paths {
         let page = library.page(path);
@@ -342,4 +347,95 @@ fn what_a_page_loads_is_there_and_kept_for_good() {
     let stale = library.app.get("/static/0000000000000000/hm.js");
     assert_eq!((stale.status, stale.header("cache-control")), (200, "no-cache"));
     assert_eq!(library.app.get("/static/0000000000000000/..%2fCargo.toml").status, 404);
+}
+
+#[test]
+fn a_search_is_completed_in_place_with_counts() {
+    let library = Library::new(|conn, folder| {
+        let mut first = image("IMG_1").picture(KEY);
+        (first.camera, first.rating) = (Some("Canon EOS R5".to_owned()), Some(4));
+        let mut second = image("lake");
+        second.camera = Some("Canon EOS R6".to_owned());
+        vec![first.insert(conn, folder), second.insert(conn, folder)]
+    });
+    let suggest = |query: &str| Html::parse_fragment(&library.fragment(&format!("/search/suggest?{query}")).text());
+    let found = suggest("q=camera:canon&at=12");
+    assert_eq!(attributes(&found, "[role=option]", "data-text"), ["camera:\"Canon EOS R5\" ", "camera:\"Canon EOS R6\" "]);
+    assert_eq!(all(&found, "[role=option] span"), ["1", "1"]);
+    assert_eq!(attributes(&found, "[role=option]", "data-cursor"), ["22", "22"]);
+    let found = suggest("q=rating:4%20camera:canon&at=99");
+    assert_eq!(all(&found, "[role=option] b"), ["\"Canon EOS R5\""]);
+    let found = suggest("q=camera:canon&at=99&rating=4");
+    assert_eq!(all(&found, "[role=option] b"), ["\"Canon EOS R5\""], "the other filters narrow too");
+    let found = suggest("q=&at=0");
+    assert!(all(&found, "[role=option] b").contains(&"date:".to_owned()));
+    assert!(attributes(&found, ".foot a", "href").contains(&"/search/help".to_owned()));
+    let found = suggest("q=ratng:4&at=3");
+    assert_eq!(all(&found, ".trouble pre")[0].trim_end(), "ratng:4\n^^^^^");
+    assert_eq!(attributes(&found, ".trouble a", "href"), ["/?q=rating%3A4"]);
+}
+
+#[test]
+fn a_search_that_is_not_understood_is_shown_with_a_caret_and_stays_in_the_box() {
+    let library = Library::of(3);
+    let answer = library.app.get("/?q=lake%20is:unratd");
+    assert_eq!(answer.status, 400);
+    let page = Html::parse_document(&answer.text());
+    assert_eq!(attributes(&page, "#search", "value"), ["lake is:unratd"]);
+    assert_eq!(all(&page, ".trouble pre")[0].trim_end(), "lake is:unratd\n        ^^^^^^");
+    assert!(all(&page, "[role=alert] p")[0].contains("not understood at column 9"));
+    assert_eq!(attributes(&page, ".trouble a", "href"), ["/?q=lake%20is%3Aunrated"]);
+    assert!(attributes(&page, "[role=alert] a", "href").contains(&"/search/help".to_owned()));
+    let hostile = library.app.get("/?q=%3Cscript%3Ealert(1)%3C/script%3E%20%22%3E%3Cimg%20src=x");
+    assert_eq!(hostile.status, 400);
+    let page = Html::parse_document(&hostile.text());
+    assert!(all(&page, "script").concat().trim().is_empty() && all(&page, "main img").is_empty());
+    assert_eq!(attributes(&page, "#search", "value"), ["<script>alert(1)</script> \"><img src=x"]);
+}
+
+#[test]
+fn the_page_of_the_language_shows_every_key_and_its_examples_work() {
+    let library = Library::of(3);
+    let page = library.page("/search/help");
+    let links: BTreeSet<String> = attributes(&page, ".search-help dt a", "href").into_iter().collect();
+    assert!(links.len() > 50, "{}", links.len());
+    for href in links {
+        assert_eq!(library.app.get(&href).status, 200, "{href}");
+    }
+    let text = all(&page, ".search-help").concat();
+    for key in hm::models::query::KEYS {
+        assert!(text.contains(&format!("{}:", key.key)), "{}", key.key);
+    }
+}
+
+#[test]
+fn searches_are_saved_renamed_and_forgotten_by_forms() {
+    let library = Library::of(3);
+    let saved = || -> Vec<(String, String)> {
+        let page = library.page("/searches");
+        all(&page, ".searches li > a b").into_iter().zip(attributes(&page, ".searches li > a", "href")).collect()
+    };
+    assert!(saved().is_empty());
+    let form = library.page("/searches?year=2019&rating=3&q=img");
+    assert_eq!(attributes(&form, ".save input[name=q]", "value"), ["year:2019 rating:>=3 img"]);
+    let answer = library.app.post("/searches", "name=+Best+of+%C3%A9t%C3%A9+&q=year:2019++rating:%3E%3D3");
+    assert_eq!((answer.status, answer.header("location")), (303, "/searches"));
+    assert_eq!(saved(), [("Best of été".to_owned(), "/?q=year%3A2019%20rating%3A%3E%3D3".to_owned())]);
+    library.app.post("/searches", "name=BEST+OF+ETE&q=img");
+    library.app.post("/searches", "name=Second&q=lake");
+    assert_eq!(saved().len(), 2, "the same name takes the new query");
+    let page = library.page("/filters");
+    assert_eq!(all(&page, ".saved .chip"), ["BEST OF ETE", "Second"]);
+    let found = Html::parse_fragment(&library.fragment("/search/suggest?q=best&at=4").text());
+    assert_eq!(attributes(&found, "[role=option]", "data-text")[0], "img");
+    let rename = attributes(&library.page("/searches"), ".searches details form", "action");
+    assert_eq!(library.app.post(&rename[0], "name=second").status, 409);
+    assert_eq!(library.app.post(&rename[0], "name=First").status, 303);
+    assert_eq!(library.app.post(&rename[0], "name=+").status, 400);
+    assert_eq!(saved()[0].0, "First");
+    assert_eq!(library.app.post(&rename[1], "").status, 303);
+    assert_eq!(library.app.post(&rename[1], "").status, 404);
+    assert_eq!(saved().len(), 1);
+    assert_eq!(library.app.post("/searches", "name=x&q=ratng:3").status, 400);
+    assert_eq!(library.app.post("/searches", "name=x&q=").status, 400);
 }

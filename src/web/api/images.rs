@@ -60,7 +60,9 @@ pub(super) struct FilterParams {
     folder: Option<i64>,
     /// `yes` or `no`: has a place.
     gps: Option<String>,
-    /// Words that must all occur, as beginnings of words.
+    /// A search in the search language (`/search/help`): words that must all occur as beginnings of words, and conditions such as
+    /// `rating:>=3`, `camera:"Canon EOS R5"`, `date:2019..2021-06`, `-tag:private`, `( … OR … )`.
+    #[param(example = "lake rating:>=3 -tag:private")]
     q: Option<String>,
 }
 
@@ -139,7 +141,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// Images that pass the filter, newest first, page by page.
 #[utoipa::path(get, path = "/api/v1/images", tag = "images", params(FilterParams, PageParams), responses(
     (status = 200, body = ImageList),
-    (status = 400, description = "A key that is not understood", body = ErrorBody),
+    (status = 400, description = "A key that is not understood, or a search with the place of the trouble", body = ErrorBody),
 ))]
 pub(in crate::web) async fn list_images(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let filter = filter_of(&pairs)?;

@@ -6,6 +6,7 @@ mod edits;
 mod health;
 mod images;
 mod lists;
+mod searches;
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
@@ -15,6 +16,7 @@ pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, re
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
+pub(super) use searches::{forget_search, list_all_searches, save_search};
 
 /// The description of the API.
 #[derive(OpenApi)]
@@ -44,6 +46,9 @@ pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scan
         lists::list_all_scans,
         lists::start_scan,
         lists::list_all_vaults,
+        searches::list_all_searches,
+        searches::save_search,
+        searches::forget_search,
         openapi_json,
         health::healthz,
         super::metrics::metrics,

@@ -84,7 +84,7 @@ fn every_field() -> Vec<Change> {
 }
 
 fn found_by(conn: &mut PgConnection, text: &str) -> usize {
-    let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
+    let filter = Filter { query: text.parse().unwrap(), ..Filter::default() };
     list_cards(conn, &filter, None, Direction::Older, 100).unwrap().len()
 }
 

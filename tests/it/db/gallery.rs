@@ -81,7 +81,7 @@ impl Library {
         let year_month = (image.captured_at[..4].parse().ok(), image.captured_at[5..7].parse().ok());
         let rating = image.rating.unwrap_or(0);
         let in_folder = |folder| self.subtrees.iter().any(|(top, all)| *top == folder && all.contains(&known.folder));
-        let has_words = |text: &String| words(text).iter().all(|asked| words(&image.words).iter().any(|word| word.starts_with(asked)));
+        let has_words = |text: &str| words(text).iter().all(|asked| words(&image.words).iter().any(|word| word.starts_with(asked)));
         filter.year.is_none_or(|year| year_month.0 == Some(year))
             && filter.month.is_none_or(|month| year_month.1 == Some(month))
             && filter.camera.as_ref().is_none_or(|camera| image.camera.as_ref() == Some(camera))
@@ -94,7 +94,7 @@ impl Library {
             })
             && filter.folder.is_none_or(in_folder)
             && filter.has_gps.is_none_or(|has| has == image.has_gps)
-            && filter.text.as_ref().is_none_or(has_words)
+            && has_words(&filter.query.to_string())
     }
 
     /// All that pass, newest first.
@@ -116,7 +116,7 @@ impl Library {
             proptest::option::weighted(0.25, select(types.to_vec())),
             proptest::option::weighted(0.3, select(folders)),
             proptest::option::weighted(0.2, any::<bool>()),
-            maybe(&["lake", "LAKES", "zoe\u{301}", "img", "1", "lake img", "' & | ! :*", "nothing like it"]),
+            maybe(&["lake", "LAKES", "zoe\u{301}", "img", "1", "lake img", "' & ! :*", "nothing like it"]),
         )
             .prop_map(|(days, camera, lens, rating, media_type, folder, has_gps, text)| Filter {
                 year: days.map(|(year, _)| year),
@@ -127,7 +127,7 @@ impl Library {
                 media_type,
                 folder,
                 has_gps,
-                text,
+                query: text.map(|text| text.parse().unwrap()).unwrap_or_default(),
             })
     }
 }

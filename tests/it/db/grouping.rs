@@ -87,7 +87,7 @@ fn merged_images_are_the_oldest_one_found_by_all_their_words() {
     let pins = pins(conn);
     assert!(pins[0].is_some() && pins[0] == pins[1]);
     for text in ["a", "b"] {
-        let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
+        let filter = Filter { query: text.parse().unwrap(), ..Filter::default() };
         assert_eq!(list_cards(conn, &filter, None, Direction::Older, 9).unwrap().len(), 1, "{text}");
     }
     let days = timeline(conn, &Filter::default()).unwrap();

@@ -5,3 +5,4 @@ mod gallery;
 mod grouping;
 mod image;
 mod ingest;
+mod query;

@@ -9,6 +9,7 @@ pub(crate) mod encoders;
 pub(crate) mod http;
 pub(crate) mod library;
 pub(crate) mod media;
+pub(crate) mod queries;
 
 use std::{
     fs::Permissions,
