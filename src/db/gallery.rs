@@ -2,7 +2,9 @@
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use diesel::{
-    PgConnection, QueryResult, QueryableByName, RunQueryDsl,
+    PgConnection, QueryResult, QueryableByName, RunQueryDsl, deserialize,
+    pg::Pg,
+    row::NamedRow,
     sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamp},
 };
 
@@ -11,6 +13,8 @@ use crate::models::{Cursor, Direction, Filter, ImageId};
 
 /// How far a page is looked for by walking the timeline, in images, before all that match are gathered and sorted.
 const LONGEST_WALK: i64 = 10_000;
+/// Images that are gathered at once where the planner expects no more.
+const FEW: i64 = 2000;
 
 /// One image in the grid: what is needed to place and paint it, no more.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
@@ -121,12 +125,15 @@ struct Range<'a> {
 ///
 /// One condition has an index in the order of the timeline, or is met often enough that walking the timeline finds a page at
 /// once. Folder, text and mixtures have neither: a short walk finds the page where much matches, and where little matches
-/// gathering and sorting it all is quick; for folders the number of their images tells beforehand which it will be. Left to itself the planner would walk the whole timeline for a few matches.
+/// gathering and sorting it all is quick. Which it will be is known beforehand for folders, by the number of their images, and
+/// guessed for all else, by what the planner expects. Left to itself the planner would walk the whole timeline for a few matches.
 fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<GalleryCard>> {
     let wanted = range.wanted;
     let gathers = wanted.gathers();
-    let few = wanted.folders.is_some() && wanted.text.is_none() && wanted.conditions.is_empty() && candidates(conn, range)? <= LONGEST_WALK;
-    if !few && (gathers || wanted.conditions() > 1) {
+    let is_mixed = gathers || wanted.conditions() > 1;
+    let only_folders = wanted.folders.is_some() && wanted.text.is_none() && wanted.conditions.is_empty();
+    let few = if only_folders { candidates(conn, range)? <= LONGEST_WALK } else { is_mixed && expected(conn, range)? <= FEW };
+    if !few && is_mixed {
         let cards = newest_first(range, walk(range).query().load(conn)?);
         if cards.len() as i64 == range.limit {
             return Ok(cards);
@@ -134,6 +141,25 @@ fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<Gal
     }
     let query = if gathers { gather(range) } else { follow_index(range) };
     Ok(newest_first(range, query.query().load(conn)?))
+}
+
+/// The first line of a plan.
+struct PlanLine(String);
+
+impl QueryableByName<Pg> for PlanLine {
+    fn build<'a>(row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
+        NamedRow::get::<Text, String>(row, "QUERY PLAN").map(Self)
+    }
+}
+
+/// How many images of a stretch the planner expects to pass: a millisecond that saves a walk in vain.
+fn expected(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<i64> {
+    let mut sql = Sql::new("EXPLAIN SELECT FROM images AS i WHERE true");
+    range.wanted.write_conditions(&mut sql);
+    range.write_place(&mut sql);
+    let plan: Vec<PlanLine> = sql.query().load(conn)?;
+    let rows = plan.first().and_then(|line| line.0.split_once(" rows=")?.1.split(' ').next()?.parse().ok());
+    Ok(rows.unwrap_or(i64::MAX))
 }
 
 #[derive(QueryableByName)]

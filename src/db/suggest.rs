@@ -64,7 +64,6 @@ pub fn suggest(conn: &mut PgConnection, filter: &Filter, slot: &Slot, limit: usi
     match slot {
         Slot::Value { key, typed } => asked.values(key, typed),
         Slot::Word(typed) => {
-            let typed = typed.trim_start_matches('-');
             if typed.chars().count() < 2 {
                 return Ok(Vec::new());
             }
@@ -181,7 +180,7 @@ impl Asked<'_> {
         sql.text(") ORDER BY nlevel(tree), rel_path LIMIT ").bind(Value::BigInt(self.limit));
         sql.text(") AS f, LATERAL (SELECT count(*) AS count FROM (SELECT FROM images AS i WHERE i.folder_id IN (SELECT d.id FROM folders AS d WHERE d.tree <@ f.tree)");
         self.wanted.write(&mut sql);
-        sql.text(" LIMIT ").bind(Value::BigInt(MOST_IN_FOLDER)).text(") AS some) AS c WHERE c.count > 0 ORDER BY f.rel_path");
+        sql.text(" LIMIT ").bind(Value::BigInt(MOST_IN_FOLDER)).text(") AS counted) AS c WHERE c.count > 0 ORDER BY f.rel_path");
         let counted: Vec<Counted> = sql.query().load(self.conn)?;
         let print = |path: &str| Name { text: path.to_owned(), is_whole: true }.to_string();
         let suggestion = |row: Counted| Suggestion {
@@ -202,7 +201,7 @@ impl Asked<'_> {
         self.wanted.write(&mut sql);
         sql.text(" LIMIT ")
             .bind(Value::BigInt(MOST_IN_FOLDER))
-            .text(") AS some) AS c WHERE c.count > 0 ORDER BY c.count DESC, n.name LIMIT ");
+            .text(") AS counted) AS c WHERE c.count > 0 ORDER BY c.count DESC, n.name LIMIT ");
         sql.bind(Value::BigInt(self.limit));
         let counted: Vec<Counted> = sql.query().load(self.conn)?;
         let suggestion = |row: Counted| Suggestion {

@@ -88,7 +88,6 @@ fn choices(text: &str, completion: &Completion, found: &[Suggestion], saved: &[S
     };
     let mut all = Vec::new();
     if let Slot::Word(typed) = &completion.slot {
-        let (minus, typed) = typed.strip_prefix('-').map_or(("", typed.as_str()), |rest| ("-", rest));
         let folded = fold(typed);
         let is_alone = before.trim().is_empty() && after.is_empty();
         let named = saved.iter().filter(|search| is_alone && fold(&search.name).contains(&folded)).take(MOST_SAVED);
@@ -100,8 +99,8 @@ fn choices(text: &str, completion: &Completion, found: &[Suggestion], saved: &[S
         }));
         let keys = KEYS.iter().filter(|key| key.key.starts_with(&folded) || key.aliases.iter().any(|alias| alias.starts_with(&folded)));
         let keys = keys.take(if typed.is_empty() { KEYS.len() } else { MOST_SUGGESTIONS });
-        all.extend(keys.map(|key| put(&format!("{minus}{}:", key.key), false, key.what.to_owned())));
-        all.extend(found.iter().map(|one| put(&format!("{minus}{}:{}", one.key, one.value), true, counted(one))));
+        all.extend(keys.map(|key| put(&format!("{}:", key.key), false, key.what.to_owned())));
+        all.extend(found.iter().map(|one| put(&format!("{}:{}", one.key, one.value), true, counted(one))));
         return all;
     }
     all.extend(found.iter().map(|one| put(&one.value, true, counted(one))));
@@ -289,8 +288,8 @@ mod tests {
             [("\"Canon EOS R5\"".into(), "é camera:\"Canon EOS R5\" ".into(), 24)] as [(String, String, usize); 1]
         );
         let keys = shown("-cam", &found, &[]);
-        assert_eq!(keys[0], ("-camera:".into(), "-camera:".into(), 8));
-        assert_eq!(keys[1], ("-camera:\"Canon EOS R5\"".into(), "-camera:\"Canon EOS R5\" ".into(), 23));
+        assert_eq!(keys[0], ("camera:".into(), "-camera:".into(), 8));
+        assert_eq!(keys[1], ("camera:\"Canon EOS R5\"".into(), "-camera:\"Canon EOS R5\" ".into(), 23));
     }
 
     #[test]

@@ -385,7 +385,7 @@ mod tests {
             ("exposure:1/250 exposure:>=0.5s exposure:30", "exposure:1/250 exposure:>=1/2 exposure:30"),
             ("size:>1.5MB size:20mb size:7", "size:>1500kB size:20MB size:7"),
             ("near:43.18,-89.28,3mi near:1,2", "near:43.18,-89.28,4828.032m near:1,2,1km"),
-            ("has:GPS|Raw type:jpg|HEIC", "has:gps|raw type:jpeg|heif"),
+            ("has:GPS|Raw type:jpg|HEIC", "has:gps|raw type:jpeg|heic"),
             ("camera:\"say \\\"cheese\\\"\"", "camera:\"say \\\"cheese\\\"\""),
             ("\"lake geneva\"", "\"lake geneva\""),
         ] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Bounds, FileType, Name, Near, PartialDate, Query, Term};
+use super::{super::FileFormat, Bounds, FileType, Name, Near, PartialDate, Query, Term};
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +79,8 @@ impl FileType {
             Self::Jpeg => "jpeg",
             Self::Video => "video",
             Self::Photo => "photo",
+            // As people call it, and most of its files are named.
+            Self::Format(FileFormat::Heif) => "heic",
             Self::Format(format) => format.name(),
         }
     }

@@ -714,7 +714,7 @@ fn completions_count_within_the_rest() {
     assert_eq!(complete("has:gps date:"), is(&[("2019", 2)]));
     assert_eq!(complete("rating:"), is(&[(">=4", 1), (">=3", 2), (">=2", 2), (">=1", 2), ("4", 1), ("3", 1), ("0", 1), ("-1", 1)]));
     assert_eq!(complete("type:"), is(&[("jpeg", 3), ("photo", 3), ("raw", 1), ("video", 1)]));
-    assert_eq!(complete("lake is:"), is(&[("rated", 1), ("rejected", 1), ("final", 1)]));
+    assert_eq!(complete("lake is:"), is(&[("rated", 1), ("rejected", 1), ("picked", 1), ("edited", 1), ("conflict", 1), ("final", 1)]));
     assert_eq!(complete("tag:ve"), is(&[("vehicle", 1), ("vehicle|car", 1), ("vehicle|car|Zoé's", 1)]));
     assert_eq!(complete("rating:4 tag:c"), is(&[("car", 1), ("vehicle|car", 1), ("vehicle|car|Zoé's", 1)]));
     assert!(complete("lake tag:c").is_empty());
