@@ -17,5 +17,6 @@ mod pictures;
 mod queue;
 mod scan;
 mod services;
+mod sidecars;
 mod support;
 mod tables;

@@ -5,14 +5,14 @@
 
 mod boxes;
 mod chunks;
-mod dates;
+pub(super) mod dates;
 mod draft;
 mod exif;
 pub mod exiv2;
 mod iptc;
 mod jpeg;
 mod jxl;
-mod labels;
+pub(super) mod labels;
 mod place;
 mod raw;
 mod sidecar;
@@ -271,6 +271,13 @@ fn read_ends<'b>(file: &File, size_bytes: u64, buffers: &'b mut Buffers) -> Resu
     Ok((head, tail))
 }
 
+/// The identity of a file with this content, as [`MetaReader::read`] gives it.
+pub fn fingerprint_of(content: &[u8]) -> [u8; 16] {
+    let (head, rest) = content.split_at(content.len().min(HEAD_BYTES));
+    let tail = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
+    fingerprint(content.len() as u64, head, tail)
+}
+
 /// BLAKE3 over size, first and last 64 KiB; of a file of at most 128 KiB, over size and the whole of it.
 fn fingerprint(size_bytes: u64, head: &[u8], tail: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
@@ -342,5 +349,8 @@ mod tests {
             .update(&content[140_000 - 65_536..])
             .finalize();
         assert_eq!(print(content), expected.as_bytes()[..16]);
+        for length in [0, 1, 65_536, 65_537, 131_072, 131_073, 400_000] {
+            assert_eq!(fingerprint_of(&base[..length]), print(&base[..length]), "{length}");
+        }
     }
 }
