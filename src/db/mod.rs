@@ -17,6 +17,7 @@ pub mod pictures;
 pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
+pub mod sidecars;
 mod sql;
 pub mod status;
 pub mod timeline;

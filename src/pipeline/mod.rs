@@ -1,4 +1,4 @@
-//! What the server does behind the pages: makes pictures, by priority, for as long as some are lacking.
+//! What the server does behind the pages: makes pictures, by priority, for as long as some are lacking; writes people's changes into sidecars.
 //!
 //! Everything here is idempotent: the database says what is lacking, and doing a thing twice equals doing it once.
 //! May import models, media, db, queue and config.
@@ -7,6 +7,8 @@ mod board;
 mod pictures;
 mod sources;
 mod store;
+mod write_back;
 
 pub use pictures::{PictureContext, PictureMaker, PictureProgress, WantedPictures};
 pub use store::PictureStore;
+pub use write_back::{BatchOutcome, SidecarWriter, WritableVault, WriteBackContext, writable_vaults, write_batch};

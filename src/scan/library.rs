@@ -22,7 +22,7 @@ use crate::{
     db::{
         Db, PooledPg,
         ingest::{self, KnownFile, KnownFolder},
-        scans, vaults,
+        scans, sidecars, vaults,
     },
     models::{FolderId, RelPath},
 };
@@ -118,7 +118,8 @@ fn scan_vault(
         scans::try_lock_vault(&mut lock, vault.id)?,
         "another scan of it is running\nhint: wait for it, or look at its progress in the browser"
     );
-    let _unlock = Unlock(lock, vault.id);
+    let mut lock = Unlock(lock, vault.id);
+    sidecars::wait_for_writing(&mut lock.0, vault.id)?;
     let files_before = vaults::count_present_files(&mut conn, vault.id)?;
     let root_names = match vault::check_root(vault, files_before) {
         Ok(names) => names,
@@ -196,7 +197,8 @@ struct Unlock(PooledPg, crate::models::VaultId);
 
 impl Drop for Unlock {
     fn drop(&mut self) {
-        if let Err(error) = scans::unlock_vault(&mut self.0, self.1) {
+        let unlocked = sidecars::unlock_writing(&mut self.0, self.1).and_then(|_| scans::unlock_vault(&mut self.0, self.1));
+        if let Err(error) = unlocked {
             tracing::warn!(%error, "the scan's lock could not be given back");
         }
     }

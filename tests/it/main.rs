@@ -20,3 +20,4 @@ mod services;
 mod sidecars;
 mod support;
 mod tables;
+mod write_back;
