@@ -40,5 +40,6 @@ check: ## The quick checks: format, lints, unit tests
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked --lib
 
-bench: ## Measure, and write tests/bench/RESULTS.md
-	@if [ -x tests/bench/run.sh ]; then scripts/install-packages.sh build run test && tests/bench/run.sh; else echo "tests/bench/run.sh is not there yet" >&2; exit 1; fi
+bench: ## Measure beside exiftool, find and vipsthumbnail; writes tests/bench/RESULTS.md
+	@scripts/install-packages.sh build run bench
+	tests/bench/run.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages hm needs and this machine lacks, and says of each what it is for.
 #
-#   scripts/install-packages.sh [build] [run] [test]      groups; default: build run
+#   scripts/install-packages.sh [build] [run] [test] [bench]      groups; default: build run
 #
 # Nothing missing: it says so and needs neither network nor root. Otherwise it calls apt-get (Debian 12 and 13,
 # Ubuntu 24.04) or brew (macOS), with sudo only when it is not root. It starts no service: hm runs a PostgreSQL and a
@@ -16,7 +16,7 @@ die() { say "install-packages: $*"; exit 1; }
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(build run)
 for group in "${groups[@]}"; do
-    case $group in build | run | test) ;; *) die "unknown group \`$group\`; there are build, run and test" ;; esac
+    case $group in build | run | test | bench) ;; *) die "unknown group \`$group\`; there are build, run, test and bench" ;; esac
 done
 wants() { case " ${groups[*]} " in *" $1 "*) true ;; *) false ;; esac; }
 
@@ -48,13 +48,28 @@ fi
 
 # --- what is there -------------------------------------------------------------------------------------------------
 has_module() { has_command pkg-config && pkg-config --exists "$1" 2>/dev/null; }
+# bindgen loads libclang and reads the compiler's own headers; libclang-cpp, which other packages bring, is neither.
 has_libclang() {
     [ "$system" = macos ] && { xcode-select -p >/dev/null 2>&1; return; }
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || [ -n "${LIBCLANG_PATH:-}" ]
+    [ -z "${LIBCLANG_PATH:-}" ] || return 0
+    any_file '/usr/lib/llvm-*/lib/libclang.so*' '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' '/usr/lib/*/libclang-[0-9]*.so*' &&
+        any_file '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' '/usr/lib/clang/*/include/stddef.h'
+}
+any_file() {
+    local pattern
+    for pattern in "$@"; do
+        if compgen -G "$pattern" >/dev/null; then return 0; fi
+    done
+    return 1
 }
 has_postgres() { scripts/find-postgres.sh >/dev/null 2>&1; }
 has_chromium() { has_command chromium || has_command chromium-browser || has_command google-chrome ||
     [ -d "/Applications/Chromium.app" ] || [ -d "/Applications/Google Chrome.app" ]; }
+has_python_module() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
+# The encoder comes with libheif itself on Debian 12, as a plug-in since.
+has_hevc_encoder() { has_command heif-enc && heif-enc --list-encoders 2>&1 | grep x265 >/dev/null; }
+heif_packages=libheif-examples
+[ "$system" = debian-12 ] || heif_packages="libheif-examples libheif-plugin-x265"
 # An x265 development package makes the bundled libheif link against it, and x265's own pkg-config file asks for libnuma.
 has_numa_if_x265() { ! has_module x265 || has_module numa || [ "$system" = macos ]; }
 
@@ -79,7 +94,19 @@ test|has_chromium|chromium|cask:chromium|browser tests
 test|has_command chromedriver|chromium-driver|cask:chromedriver|drives the browser tests
 test|has_command exiftool|libimage-exiftool-perl|exiftool|the second opinion on metadata
 test|has_command exiv2|exiv2|exiv2|the third, on sidecars that hm wrote
+test|?has_command mkfs.exfat|exfatprogs|-|a file system that ignores case, for the tests of renames
+test|?has_command mount.exfat-fuse|exfat-fuse|-|mounts it
+test|?has_command strace|strace|-|counts what a scan asks of the disk
+test|has_command cjxl|libjxl-tools|jpeg-xl|makes the JPEG XL that the tests of pictures read
+test|has_command avifenc|libavif-bin|libavif|makes their AVIF
+bench|has_command exiftool|libimage-exiftool-perl|exiftool|reads metadata beside hm
+bench|has_command vipsthumbnail|libvips-tools|vips|makes thumbnails beside hm
+bench|?has_module fuse3|libfuse3-dev|-|a disk as slow as a NAS
+bench|?has_command fusermount3|fuse3|-|mounts it
+bench|?has_python_module PIL|python3-pil|-|renders the sample library
+bench|?has_python_module numpy|python3-numpy|-|compares pictures
 END
+    echo "test|has_hevc_encoder|$heif_packages|libheif|makes their HEIC"
 }
 
 

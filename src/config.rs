@@ -136,6 +136,8 @@ pub struct ThumbsConfig {
     pub memory_mib: u64,
     /// Largest picture decoded, in millions of pixels.
     pub max_megapixels: u64,
+    /// Whether pictures that no image names any more are removed.
+    pub sweep: bool,
 }
 
 /// `[log]`.

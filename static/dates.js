@@ -5,10 +5,10 @@ const words = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", .
 const long = words({ weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const month = words({ month: "long", year: "numeric" });
 
-// "Saturday, 3 August 2019"
+// "Saturday" and "3 August 2019": a narrow header has room for the second alone.
 export function longDay(day) {
   const parts = Object.fromEntries(long.formatToParts(at(day)).map((part) => [part.type, part.value]));
-  return `${parts.weekday}, ${parts.day} ${parts.month} ${parts.year}`;
+  return [parts.weekday, `${parts.day} ${parts.month} ${parts.year}`];
 }
 
 // "August 2019"

@@ -1,8 +1,9 @@
 // What starts on every page: the theme's button, dialogs, and, where the page has them, the timeline, the viewer, the selection and the filters.
 
 import { photos } from "./dates.js";
-import { listen, firstTileOnScreen } from "./keys.js";
-import { dress } from "./pictures.js";
+import { wireFilters } from "./filters.js";
+import { arriveAt, listen } from "./keys.js";
+import { dress, dressCovers } from "./pictures.js";
 import { Scrubber } from "./scrubber.js";
 import { Selection } from "./select.js";
 import { Timeline } from "./timeline.js";
@@ -40,37 +41,16 @@ function wireDialogs(help) {
   }
 }
 
-// The filters are a page of their own; here they open in place.
-function wireFilters() {
-  const details = document.querySelector("details.filters");
-  if (!details) return;
-  const panel = details.querySelector(".panel");
-  details.addEventListener("toggle", async () => {
-    if (!details.open || panel.dataset.filled) return;
-    panel.dataset.filled = "yes";
-    try {
-      const response = await fetch(details.dataset.href, { headers: { "HX-Request": "true" } });
-      if (!response.ok) throw new Error(String(response.status));
-      panel.innerHTML = await response.text();
-      panel.querySelector("select, input")?.focus();
-    } catch {
-      delete panel.dataset.filled;
-      location.assign(details.dataset.href);
-    }
-  });
-  addEventListener("click", (event) => {
-    if (details.open && !details.contains(event.target)) details.open = false;
-  });
-  details.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    details.open = false;
-    details.querySelector("summary").focus();
-    event.stopPropagation();
-  });
-}
-
-// Empty fields only lengthen the address.
+// Empty fields only lengthen the address. A page that one comes back to after it has changed the library is asked for again: the browser may
+// have kept it as it was.
 function wireForms() {
+  let hasWritten = false;
+  addEventListener("submit", (event) => {
+    if (event.target.method === "post") hasWritten = true;
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted && hasWritten) location.reload();
+  });
   addEventListener("submit", (event) => {
     const form = event.target.closest('form[method="get"]');
     if (!form) return;
@@ -79,6 +59,11 @@ function wireForms() {
       for (const field of form.elements) field.disabled = false;
     }, 0);
   });
+}
+
+// Without a timeline there is no date to go to.
+function hideGoTo() {
+  for (const button of document.querySelectorAll('[data-act="go-to"]')) button.hidden = true;
 }
 
 function wireGoTo(timeline) {
@@ -91,8 +76,8 @@ function wireGoTo(timeline) {
     event.preventDefault();
     dialog.close();
     if (!field.value) return;
-    timeline.goToDay(timeline.indexOf(field.value));
-    firstTileOnScreen(timeline)?.querySelector("a").focus({ preventScroll: true });
+    document.activeElement?.blur();
+    arriveAt(timeline, timeline.indexOf(field.value));
   });
   const open = () => {
     field.value = timeline.days[timeline.topDay]?.day ?? "";
@@ -130,7 +115,7 @@ async function startTimeline(root) {
 
 async function startGallery(parts) {
   const root = document.getElementById("timeline");
-  if (!root) return;
+  if (!root) return hideGoTo();
   dress(root);
   const timeline = await startTimeline(root);
   const dialog = document.getElementById("viewer");
@@ -195,8 +180,9 @@ function offer(more) {
 const parts = { help: document.getElementById("help") };
 wireTheme();
 wireDialogs(parts.help);
-wireFilters();
+wireFilters(announce);
 wireForms();
+dressCovers();
 wireStatus();
 wireGrowth(parts);
 listen(parts);

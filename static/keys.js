@@ -33,9 +33,22 @@ function focusTile(tile, timeline) {
   else if (bottom > innerHeight - 12) scrollBy({ top: bottom - innerHeight + 12, behavior: "instant" });
 }
 
-export function firstTileOnScreen(timeline) {
+function firstTileOnScreen(timeline) {
   const ceiling = timeline.bar + timeline.head - 2;
   return [...document.querySelectorAll(".tile")].find((tile) => tile.getBoundingClientRect().top >= ceiling);
+}
+
+// Goes to a day and puts the focus on its first picture, as soon as it is here and unless the focus is needed elsewhere: days may stand side by
+// side, and only the focus tells which one is meant.
+export function arriveAt(timeline, index) {
+  const { day } = timeline.days[index];
+  timeline.goToDay(index);
+  const focus = () => {
+    const isFree = document.activeElement === document.body || document.activeElement?.closest(".tile");
+    if (isFree && timeline.days[timeline.topDay]?.day === day) document.querySelector(`.day[data-day="${day}"] .tile > a`)?.focus({ preventScroll: true });
+  };
+  focus();
+  if (document.activeElement?.closest(".day")?.dataset.day !== day) timeline.addEventListener("mounted", focus, { once: true });
 }
 
 // Listens to the whole page. `parts` are the things there are: timeline, viewer, selection, help, goTo.
@@ -90,9 +103,10 @@ function inGallery(event, { timeline, selection, goTo }) {
   if (event.key.startsWith("Arrow")) return walk(event, tile, timeline);
   const letter = event.key.toLowerCase();
   const direction = event.shiftKey ? -1 : 1;
-  if (letter === "d") timeline.goToDay(Math.min(timeline.days.length - 1, Math.max(0, timeline.topDay + direction)));
-  else if (letter === "m") stepMonth(timeline, direction);
-  else if (letter === "y") stepMonth(timeline, direction, 4);
+  const go = (index) => arriveAt(timeline, index);
+  if (letter === "d") go(Math.min(timeline.days.length - 1, Math.max(0, timeline.topDay + direction)));
+  else if (letter === "m") stepMonth(timeline, direction, 7, go);
+  else if (letter === "y") stepMonth(timeline, direction, 4, go);
   else if (letter === "g") goTo?.();
   else if (letter === "x" && tile) selection?.toggle(tile, event.shiftKey);
   else if (event.key === "Escape" && selection?.isActive) selection.clear();

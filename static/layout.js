@@ -58,3 +58,25 @@ export function estimateHeight(count, meanRatio, width, row, gap, flush) {
   const stretched = (width - (perLine - 1) * gap) / (perLine * ratio);
   return full * stretched + (lines - full) * Math.min(row, width / ratio) + Math.max(0, lines - 1) * gap;
 }
+
+// How wide a day is whose pictures stand in one line, but never narrower than its header: `.day` in gallery.css says the same.
+export function lineWidth(count, meanRatio, row, gap, cell) {
+  const sum = count * Math.min(Math.max(meanRatio, NARROWEST), WIDEST);
+  return Math.max(cell, sum * row + (count - 1) * gap + 1);
+}
+
+// Puts neighbouring days of these widths into rows as `flex-wrap` does: one that is wider than a row has it to itself. Answers [from, to) for each row.
+export function packDays(widths, width, aside) {
+  const rows = [];
+  let from = 0;
+  let used = 0;
+  widths.forEach((wants, index) => {
+    if (index > from && used + aside + wants > width + 0.01) {
+      rows.push([from, index]);
+      from = index;
+    }
+    used = index > from ? used + aside + wants : wants;
+  });
+  if (widths.length > from) rows.push([from, widths.length]);
+  return rows;
+}

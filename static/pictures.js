@@ -77,7 +77,7 @@ async function persist(holder, img, name) {
     if (answer.status !== 503 && answer.status !== 0 && answer.status !== 429) break;
     seconds = answer.seconds;
   }
-  showLack(holder, name, "This picture cannot be shown");
+  if (name !== null) showLack(holder, name, "This picture cannot be shown");
 }
 
 // Watches one tile's picture.
@@ -90,6 +90,19 @@ function watch(tile) {
   img.addEventListener("load", () => tile.classList.remove("waiting"), { once: true });
   img.addEventListener("error", () => persist(tile, img, name), { once: true });
   if (img.complete && img.naturalWidth === 0 && img.currentSrc) persist(tile, img, name);
+}
+
+// Watches the covers of folders: until one is here, and where none comes, its place stays empty.
+export function dressCovers() {
+  for (const img of document.querySelectorAll(".cover img")) {
+    const wait = () => {
+      img.classList.add("lacking");
+      persist(img, img, null);
+    };
+    img.addEventListener("load", () => img.classList.remove("lacking"));
+    if (img.complete && img.naturalWidth === 0) wait();
+    else img.addEventListener("error", wait, { once: true });
+  }
 }
 
 // Watches every tile below `root`; tiles that were given up because they had left the page start again.

@@ -169,7 +169,7 @@ export class Scrubber {
 }
 
 // Goes to the first day of another month (or, by the first four letters, year) down or up the timeline.
-export function stepMonth(timeline, direction, letters = 7) {
+export function stepMonth(timeline, direction, letters = 7, go = (index) => timeline.goToDay(index)) {
   const { days } = timeline;
   let index = timeline.topDay;
   if (index < 0) return;
@@ -181,7 +181,7 @@ export function stepMonth(timeline, direction, letters = 7) {
     while (index > 0 && unit(index) === from) index -= 1;
   }
   while (direction < 0 && index > 0 && unit(index - 1) === unit(index)) index -= 1;
-  timeline.goToDay(index);
+  go(index);
 }
 
 function firstOf(days, index, letters, timeline) {

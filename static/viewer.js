@@ -28,7 +28,7 @@ export class Viewer {
     this.isPage = Boolean(page);
     addEventListener("popstate", () => this.#onPop());
     this.holder.addEventListener("click", (event) => this.#onClick(event));
-    this.holder.addEventListener("pointermove", () => this.#wake());
+    for (const name of ["pointermove", "pointerdown", "keydown", "focusin"]) this.holder.addEventListener(name, () => this.#wake());
   }
 
   get isOpen() {
@@ -57,6 +57,7 @@ export class Viewer {
     if (thumb) {
       const img = new Image();
       img.alt = "";
+      img.className = "ready";
       img.src = thumb;
       box.append(img);
     }
@@ -188,14 +189,15 @@ export class Viewer {
     }
   }
 
-  // Goes to the older (1) or newer (-1) picture.
+  // Goes to the older (1) or newer (-1) picture; returns whether there is one.
   turn(direction) {
     const link = this.article?.querySelector(direction > 0 ? "a.turn.older" : "a.turn.newer");
     if (!link) {
       this.announce(direction > 0 ? "This is the oldest photo" : "This is the newest photo");
-      return;
+      return false;
     }
     this.#replace(link.href);
+    return true;
   }
 
   // The newest (-1) or oldest (1) picture: the server knows which, and leads there.

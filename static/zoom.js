@@ -1,10 +1,16 @@
 // Zooming and moving one picture, and swiping to the next: wheel, pinch, double click, drag and keys. The point under the pointer stays under it.
 
 const SWIPE_PX = 56;
+const FLICK_PX = 28;
+const FLICK_MS = 220;
+const TAP_PX = 14;
+const TAP_MS = 320;
+const VIDEO_CONTROLS_PX = 80;
 const MOST = 12;
 
 export class Zoom {
-  // `turn(-1 | 1)` is a swipe to the newer or older picture, `close()` a swipe down, `enlarged()` is told when more pixels would show.
+  // `turn(-1 | 1)` is a swipe to the newer or older picture and says whether there is one, `close()` a swipe down, `enlarged()` is told when
+  // more pixels would show.
   constructor(stage, { turn, close, enlarged }) {
     this.stage = stage;
     this.frame = stage.querySelector(".frame");
@@ -13,10 +19,15 @@ export class Zoom {
     this.close = close;
     this.enlarged = enlarged;
     this.pointers = new Map();
+    this.tapped = null;
+    this.tappedTwice = -Infinity;
+    this.canZoom = Boolean(this.box) && !this.box.querySelector("video");
     this.reset();
-    if (!this.box || this.box.querySelector("video")) return;
-    stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    stage.addEventListener("dblclick", (event) => this.#doubleClick(event));
+    if (!this.box) return;
+    if (this.canZoom) {
+      stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+      stage.addEventListener("dblclick", (event) => this.#doubleClick(event));
+    }
     stage.addEventListener("pointerdown", (event) => this.#down(event));
     stage.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => this.#up(event));
@@ -37,13 +48,13 @@ export class Zoom {
   }
 
   toggle(clientX, clientY) {
-    if (!this.box) return;
+    if (!this.canZoom) return;
     if (this.scale > 1.01) this.reset();
     else this.#zoomTo(this.trueScale, clientX, clientY);
   }
 
   step(factor) {
-    if (this.box) this.#zoomTo(this.scale * factor);
+    if (this.canZoom) this.#zoomTo(this.scale * factor);
   }
 
   // Changes the scale and holds the point (by default the middle).
@@ -85,21 +96,29 @@ export class Zoom {
   }
 
   #doubleClick(event) {
-    if (event.target.closest("a, button")) return;
-    this.toggle(event.clientX, event.clientY);
+    // Two taps were answered already; some browsers call them a double click as well.
+    const isTaps = performance.now() - this.tappedTwice < 700;
+    if (!isTaps && !event.target.closest("a, button")) this.toggle(event.clientX, event.clientY);
+  }
+
+  // Whether a finger or button that goes down here is for the picture. Fingers may begin a swipe on the links to the neighbours, which a mouse
+  // clicks, and on a video above its controls.
+  #isForUs({ target, button, pointerType, clientY }) {
+    if (button !== 0 || target.closest("button, a:not(.turn)")) return false;
+    const isTouch = pointerType === "touch";
+    if (target.closest("a.turn")) return isTouch;
+    if (!this.canZoom) return isTouch && clientY < this.box.getBoundingClientRect().bottom - VIDEO_CONTROLS_PX;
+    return true;
   }
 
   #down(event) {
-    if (event.button !== 0 || event.target.closest("a, button")) return;
-    if (event.pointerType === "touch" && this.pointers.size === 0) {
-      const isSecond = performance.now() - (this.tapped ?? -1000) < 280;
-      this.tapped = isSecond ? -1000 : performance.now();
-      if (isSecond) this.toggle(event.clientX, event.clientY);
-    }
-    this.stage.setPointerCapture(event.pointerId);
+    if (!this.#isForUs(event)) return;
+    if (!event.target.closest("a.turn, video")) this.stage.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    this.began = { x: event.clientX, y: event.clientY };
-    if (this.pointers.size === 2) this.began = null;
+    const isFirst = this.pointers.size === 1;
+    this.began = isFirst ? { x: event.clientX, y: event.clientY, at: performance.now(), isTouch: event.pointerType === "touch" } : null;
+    this.frame.classList.remove("settling");
+    if (!isFirst) this.#apply();
     this.stage.classList.toggle("panning", this.scale > 1.01);
   }
 
@@ -107,28 +126,66 @@ export class Zoom {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
     const now = { x: event.clientX, y: event.clientY };
-    if (this.pointers.size === 1 && this.scale > 1.01) {
-      this.x += now.x - before.x;
-      this.y += now.y - before.y;
-      this.#apply();
-    } else if (this.pointers.size === 2) {
+    this.pointers.set(event.pointerId, now);
+    if (this.pointers.size === 2 && this.canZoom) {
       const other = [...this.pointers].find(([id]) => id !== event.pointerId)[1];
       const distance = (point) => Math.hypot(point.x - other.x, point.y - other.y);
       this.x += (now.x - before.x) / 2;
       this.y += (now.y - before.y) / 2;
       if (distance(before) > 0) this.#zoomTo((this.scale * distance(now)) / distance(before), (now.x + other.x) / 2, (now.y + other.y) / 2);
+    } else if (this.pointers.size === 1 && this.scale > 1.01) {
+      this.x += now.x - before.x;
+      this.y += now.y - before.y;
+      this.#apply();
+    } else if (this.began?.isTouch) {
+      // The picture goes along with the finger, across or down.
+      const across = now.x - this.began.x;
+      const down = now.y - this.began.y;
+      this.frame.style.transform = Math.abs(across) > Math.abs(down) ? `translateX(${across}px)` : `translateY(${Math.max(0, down)}px)`;
     }
-    this.pointers.set(event.pointerId, now);
   }
 
   #up(event) {
     const last = this.pointers.get(event.pointerId);
+    if (!last) return;
     this.pointers.delete(event.pointerId);
     this.stage.classList.remove("panning");
-    if (!last || !this.began || this.pointers.size || event.type === "pointercancel" || this.scale > 1.01) return;
-    const across = last.x - this.began.x;
-    const down = last.y - this.began.y;
-    if (Math.abs(across) > SWIPE_PX && Math.abs(across) > Math.abs(down) * 1.4) this.turn(across < 0 ? 1 : -1);
-    else if (down > SWIPE_PX * 1.6 && down > Math.abs(across) * 1.4) this.close();
+    const { began } = this;
+    if (this.pointers.size) return;
+    this.began = null;
+    if (!began || this.scale > 1.01) {
+      if (began && event.type === "pointerup") this.#tap(event, began, last);
+      return;
+    }
+    const across = last.x - began.x;
+    const down = last.y - began.y;
+    const far = performance.now() - began.at < FLICK_MS ? FLICK_PX : SWIPE_PX;
+    const isAcross = Math.abs(across) > far && Math.abs(across) > Math.abs(down) * 1.4;
+    const isDown = down > far * 1.6 && down > Math.abs(across) * 1.4;
+    if (event.type === "pointercancel" || !(isAcross || isDown)) {
+      this.#settle();
+      if (event.type === "pointerup") this.#tap(event, began, last);
+    } else if (isDown) this.close();
+    else if (!this.turn(across < 0 ? 1 : -1)) this.#settle();
+  }
+
+  // Back to where it was before the finger took it along.
+  #settle() {
+    if (!this.frame.style.transform || this.scale !== 1) return;
+    this.frame.classList.add("settling");
+    this.#apply();
+  }
+
+  // The second of two quick taps in one place comes closer, or goes back.
+  #tap(event, { x, y, at, isTouch }, last) {
+    const now = performance.now();
+    const isTap = isTouch && now - at < TAP_MS && Math.hypot(last.x - x, last.y - y) < TAP_PX;
+    if (!isTap || !this.canZoom || event.target.closest("a")) return;
+    const { tapped } = this;
+    if (tapped && now - tapped.at < TAP_MS && Math.hypot(tapped.x - x, tapped.y - y) < 3 * TAP_PX) {
+      this.tapped = null;
+      this.tappedTwice = now;
+      this.toggle(x, y);
+    } else this.tapped = { x, y, at: now };
   }
 }

@@ -5,7 +5,8 @@ use diesel::{
     sql_types::{Array, BigInt, Nullable, Text},
 };
 
-use crate::models::{FolderId, VaultId};
+use super::sql::{Sql, Value, Wanted};
+use crate::models::{Filter, FolderId, VaultId};
 
 /// A folder as its parent shows it.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -48,6 +49,42 @@ pub struct Breadcrumb {
     /// What to show: its name, or the vault's for the root.
     #[diesel(sql_type = Text)]
     pub name: String,
+}
+
+/// A folder that a filter could be narrowed to.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct FolderFacet {
+    /// The folder.
+    #[diesel(sql_type = BigInt)]
+    pub id: FolderId,
+    /// Its vault's name and its path in it: `Photos/2019/Lake`.
+    #[diesel(sql_type = Text)]
+    pub path: String,
+    /// Images of the filter in it and below it.
+    #[diesel(sql_type = BigInt)]
+    pub count: i64,
+}
+
+/// Lists up to `limit` folders that have images of the filter (whose own folder is passed over) and whose path has every word of `words`
+/// somewhere, those with most images first. Reads every image that passes: whoever shows it often keeps it.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_folder_facets(conn: &mut PgConnection, filter: &Filter, words: &str, limit: i64) -> QueryResult<Vec<FolderFacet>> {
+    let wanted = Wanted::resolve(conn, &Filter { folder: None, ..filter.clone() })?;
+    let mut sql = Sql::new("WITH counted AS (SELECT i.folder_id, count(*) AS n FROM images AS i WHERE true");
+    wanted.write(&mut sql);
+    sql.text(
+        " GROUP BY i.folder_id), summed AS (SELECT substr(label, 2)::bigint AS id, sum(c.n)::bigint AS count \
+         FROM counted AS c JOIN folders AS f ON f.id = c.folder_id, unnest(string_to_array(f.tree::text, '.')) AS label GROUP BY 1) \
+         SELECT f.id, p.path, s.count FROM summed AS s JOIN folders AS f USING (id) JOIN vaults AS v ON v.id = f.vault_id, \
+         concat_ws('/', v.name, nullif(f.rel_path, '')) AS p (path) WHERE true",
+    );
+    for word in words.to_lowercase().split_whitespace() {
+        sql.text(" AND strpos(lower(p.path), ").bind(Value::Text(word.to_owned())).text(") > 0");
+    }
+    sql.text(" ORDER BY s.count DESC, lower(p.path), f.id LIMIT ").bind(Value::BigInt(limit));
+    sql.query().load(conn)
 }
 
 /// Lists the folders directly below `parent`, or the roots of all vaults, by name.

@@ -1,13 +1,16 @@
 //! What was made to look at, and what still lacks it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::{
     dsl::{count_star, max, sql},
     prelude::*,
     result::{DatabaseErrorKind, Error},
-    sql_types::Bool,
+    sql_types::{Bool, Text},
 };
 
 use super::schema::{files, folders, images, pictures, scans, vault_mounts, vaults};
@@ -124,6 +127,33 @@ pub fn count_lacking_pictures(conn: &mut PgConnection) -> QueryResult<i64> {
         .filter(vaults::offline_since.is_null())
         .select(count_star())
         .get_result(conn)
+}
+
+/// Which of `keys` some image or some record of pictures names.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_named_keys(conn: &mut PgConnection, keys: &[&str]) -> QueryResult<HashSet<String>> {
+    let of_images = images::table.filter(images::picture_key.eq_any(keys)).select(images::picture_key.assume_not_null());
+    let mut named: HashSet<String> = of_images.load::<String>(conn)?.into_iter().collect();
+    named.extend(pictures::table.filter(pictures::key.eq_any(keys)).select(pictures::key).load::<String>(conn)?);
+    Ok(named)
+}
+
+/// A name for this library that no other has, wherever it runs: the cluster's number and the database's in it.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_library_id(conn: &mut PgConnection) -> QueryResult<String> {
+    let id = "SELECT format('%s-%s', system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AS id FROM pg_control_system()";
+    diesel::sql_query(id).get_result::<LibraryId>(conn).map(|row| row.id)
+}
+
+#[derive(QueryableByName)]
+struct LibraryId {
+    #[diesel(sql_type = Text)]
+    id: String,
 }
 
 /// When a scan last gave a sign of life: images may lack pictures since.

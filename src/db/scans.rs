@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{dsl::now, prelude::*};
 
-use super::schema::scans;
+use super::{quick_transaction, schema::scans};
 use crate::models::{ScanId, VaultId};
 
 /// A running scan that has not beaten for this long has died.
@@ -39,18 +39,20 @@ pub struct ScanRow {
 /// Only the database's own.
 pub fn start_scan(conn: &mut PgConnection, host: &str, paths: &[String]) -> QueryResult<ScanId> {
     let dead = Utc::now() - chrono::TimeDelta::seconds(DEAD_AFTER_S);
-    diesel::update(scans::table.filter(scans::state.eq("running")).filter(scans::updated_at.lt(dead)))
-        .set((
-            scans::state.eq("interrupted"),
-            scans::finished_at.eq(scans::updated_at.nullable()),
-            scans::message.eq("ended without a word"),
-        ))
-        .execute(conn)?;
     let process = i32::try_from(std::process::id()).unwrap_or(0);
-    diesel::insert_into(scans::table)
-        .values((scans::host.eq(host), scans::process_id.eq(process), scans::paths.eq(paths)))
-        .returning(scans::id)
-        .get_result(conn)
+    quick_transaction(conn, |conn| {
+        diesel::update(scans::table.filter(scans::state.eq("running")).filter(scans::updated_at.lt(dead)))
+            .set((
+                scans::state.eq("interrupted"),
+                scans::finished_at.eq(scans::updated_at.nullable()),
+                scans::message.eq("ended without a word"),
+            ))
+            .execute(conn)?;
+        diesel::insert_into(scans::table)
+            .values((scans::host.eq(host), scans::process_id.eq(process), scans::paths.eq(paths)))
+            .returning(scans::id)
+            .get_result(conn)
+    })
 }
 
 /// Beats: says that the run lives and how far it is.

@@ -4,12 +4,12 @@
 //! the old value for somebody's news.
 
 use diesel::{
-    PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text},
+    Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text},
 };
 
-use super::ingest::{self, FileWrite, Sequence};
-use crate::models::{Facts, FileFormat, FileId, FileRole, FolderId, ImageId, RelPath, VaultId};
+use super::{QueryError, edits::record_written};
+use crate::models::{Facts, FileFormat, FileRole, ImageId, RelPath, VaultId, edit::Value};
 
 /// Any number nobody else uses as the first half of an advisory lock.
 const WRITE_LOCK: i32 = 0x686d_7772;
@@ -100,49 +100,58 @@ pub struct SidecarNow {
     pub error: Option<String>,
 }
 
+/// Records a write, whole or not at all: the sidecar as it is now, where it could be looked at, and the values that it says.
+///
+/// # Errors
+/// As [`record_sidecar`].
+pub fn record_write(
+    conn: &mut PgConnection,
+    vault: VaultId,
+    (image, base_name): (ImageId, &str),
+    now: Option<&SidecarNow>,
+    values: &[Value],
+) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        if let Some(now) = now {
+            record_sidecar(conn, vault, image, base_name, now)?;
+        }
+        record_written(conn, image, values, now.and_then(|now| now.fingerprint.as_ref()))
+    })
+}
+
 /// Records a sidecar as a scan would find it, so that the next one finds nothing new; a new one becomes a file of its image.
 ///
 /// # Errors
 /// `NotFound` when its folder is in no scan; otherwise the database's own.
 pub fn record_sidecar(conn: &mut PgConnection, vault: VaultId, image: ImageId, base_name: &str, now: &SidecarNow) -> QueryResult<()> {
-    #[derive(QueryableByName)]
-    struct Place {
-        #[diesel(sql_type = BigInt)]
-        folder_id: FolderId,
-        #[diesel(sql_type = Nullable<BigInt>)]
-        file_id: Option<FileId>,
-    }
     let name = RelPath::root().join(now.path.file_name()).unwrap_or_default();
     let folder = now.path.parent().unwrap_or_default();
-    let place: Place = sql_query(
-        "SELECT d.id AS folder_id, f.id AS file_id FROM folders AS d LEFT JOIN files AS f ON f.folder_id = d.id AND f.name_bytes = $3 \
-         WHERE d.vault_id = $1 AND d.rel_path_bytes = $2",
+    let facts = serde_json::to_value(&now.facts).map_err(|error| QueryError::SerializationError(error.into()))?;
+    let written = sql_query(
+        "INSERT INTO files AS f (vault_id, folder_id, image_id, name_bytes, name, format, role, size_bytes, modified_at_ns, fingerprint, \
+            facts, error) \
+         SELECT $1, d.id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM folders AS d WHERE d.vault_id = $1 AND d.rel_path_bytes = $12 \
+         ON CONFLICT (folder_id, name_bytes) DO UPDATE SET image_id = excluded.image_id, role = excluded.role, \
+            size_bytes = excluded.size_bytes, modified_at_ns = excluded.modified_at_ns, fingerprint = excluded.fingerprint, \
+            facts = excluded.facts, error = excluded.error, missing_since = NULL",
     )
     .bind::<BigInt, _>(vault)
-    .bind::<Binary, _>(folder.as_bytes())
+    .bind::<BigInt, _>(image)
     .bind::<Binary, _>(name.as_bytes())
-    .get_result(conn)?;
-    let id = match place.file_id {
-        Some(id) => id,
-        None => FileId(ingest::allocate_ids(conn, Sequence::Files, 1)?[0]),
-    };
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let write = FileWrite {
-        id,
-        folder_id: place.folder_id,
-        image_id: Some(image),
-        name_hex: hex(name.as_bytes()),
-        name: name.to_nfc(),
-        format: FileFormat::Xmp.name(),
-        role: FileRole::Sidecar.name(),
-        size_bytes: i64::try_from(now.size_bytes).unwrap_or(i64::MAX),
-        modified_at_ns: now.modified_at_ns,
-        fingerprint_hex: now.fingerprint.map(|fingerprint| hex(&fingerprint)),
-        facts: now.facts.clone(),
-        error: now.error.clone(),
-    };
-    let suffix = suffix(base_name, &write.name);
-    ingest::upsert_files(conn, vault, &[write])?;
+    .bind::<Text, _>(name.to_nfc())
+    .bind::<Text, _>(FileFormat::Xmp.name())
+    .bind::<Text, _>(FileRole::Sidecar.name())
+    .bind::<BigInt, _>(i64::try_from(now.size_bytes).unwrap_or(i64::MAX))
+    .bind::<BigInt, _>(now.modified_at_ns)
+    .bind::<Nullable<Binary>, _>(now.fingerprint.map(|fingerprint| fingerprint.to_vec()))
+    .bind::<Jsonb, _>(facts)
+    .bind::<Nullable<Text>, _>(now.error.as_deref())
+    .bind::<Binary, _>(folder.as_bytes())
+    .execute(conn)?;
+    if written == 0 {
+        return Err(QueryError::NotFound);
+    }
+    let suffix = suffix(base_name, &name.to_nfc());
     sql_query(
         "UPDATE images AS i SET has_sidecar = true, file_count = f.file_count, total_size_bytes = f.size_bytes, \
             suffixes = ARRAY(SELECT DISTINCT s COLLATE \"C\" FROM unnest(i.suffixes || $2) AS s ORDER BY s COLLATE \"C\"), updated_at = now() \

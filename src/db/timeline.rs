@@ -2,7 +2,8 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::{
-    ExpressionMethods, PgConnection, QueryDsl, QueryResult, Queryable, QueryableByName, RunQueryDsl, Selectable, SelectableHelper,
+    ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, Queryable, QueryableByName, RunQueryDsl, Selectable,
+    SelectableHelper,
     sql_types::{BigInt, Date, Integer, Timestamp},
 };
 
@@ -45,6 +46,24 @@ pub fn timeline(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Vec<Tim
     wanted.write(&mut sql);
     sql.text(" GROUP BY i.day ORDER BY i.day DESC");
     sql.query().load(conn)
+}
+
+/// Counts one local day; `None` when it has no image of the filter.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_timeline_day(conn: &mut PgConnection, filter: &Filter, day: NaiveDate) -> QueryResult<Option<TimelineDay>> {
+    let wanted = Wanted::resolve(conn, filter)?;
+    if wanted.is_only_days() {
+        let counted = timeline_days::table.find(day).filter(timeline_days::image_count.gt(0));
+        return counted.select(TimelineDay::as_select()).first(conn).optional();
+    }
+    let mut sql =
+        Sql::new("SELECT i.day, count(*)::int AS image_count, sum(i.ratio_milli)::bigint AS ratio_milli_sum FROM images AS i WHERE true");
+    wanted.write(&mut sql);
+    write_days(&mut sql, day, day.succ_opt().unwrap_or(day));
+    sql.text(" GROUP BY i.day");
+    sql.query().get_result(conn).optional()
 }
 
 #[derive(QueryableByName)]

@@ -1,4 +1,4 @@
--- Writes many images at once, new and known alike; ids were allocated before. $1: JSON array of ImageWrite; $2: vault.
+-- Writes many images at once that are known, or were when the scan read them. $1: JSON array of ImageWrite.
 INSERT INTO images (
     id, vault_id, folder_id, base_name, captured_at, captured_at_source, captured_offset_minutes, camera_id, lens_id, iso, f_number,
     exposure_s, focal_length_mm, latitude_deg, longitude_deg, altitude_m, width_px, height_px, orientation, ratio_milli, title,
@@ -6,13 +6,14 @@ INSERT INTO images (
     is_video, is_missing, grouping_rule, picture_file_id, picture_key, search_words, pick, color_label, city, state, country, country_code
 )
 SELECT
-    r.id, $2, r.folder_id, r.base_name, r.captured_at, r.captured_at_source, r.captured_offset_minutes, r.camera_id, r.lens_id, r.iso,
+    r.id, r.vault_id, r.folder_id, r.base_name, r.captured_at, r.captured_at_source, r.captured_offset_minutes, r.camera_id, r.lens_id, r.iso,
     r.f_number, r.exposure_s, r.focal_length_mm, r.latitude_deg, r.longitude_deg, r.altitude_m, r.width_px, r.height_px, r.orientation,
     r.ratio_milli, r.title, r.description, r.rating, r.keywords, r.hierarchical_keywords, r.file_count, r.total_size_bytes, r.suffixes,
     r.has_raw, r.has_jpeg, r.has_sidecar, r.is_video, false, r.grouping_rule, r.picture_file_id, r.picture_key,
     array_to_tsvector(r.search_words), r.pick, r.color_label, r.city, r.state, r.country, r.country_code
 FROM json_to_recordset($1::json) AS r (
-    id bigint, folder_id bigint, base_name text, captured_at timestamp, captured_at_source text, captured_offset_minutes smallint,
+    id bigint, vault_id bigint, folder_id bigint, base_name text, captured_at timestamp, captured_at_source text,
+    captured_offset_minutes smallint,
     camera_id int, lens_id int, iso int, f_number float8, exposure_s float8, focal_length_mm float8, latitude_deg float8,
     longitude_deg float8, altitude_m float8, width_px int, height_px int, orientation smallint, ratio_milli int, title text,
     description text, rating smallint, keywords text[], hierarchical_keywords text[], file_count int, total_size_bytes bigint,

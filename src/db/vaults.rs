@@ -1,14 +1,15 @@
 //! Vaults and where each host mounts them.
 
 use std::{
+    ffi::OsStr,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
 use diesel::{dsl::now, prelude::*, upsert::excluded};
 
-use super::schema::{files, vault_mounts, vaults};
-use crate::models::VaultId;
+use super::schema::{files, folders, vault_mounts, vaults};
+use crate::models::{RelPath, VaultId};
 
 /// A vault as one host sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +93,9 @@ pub fn record_vault_state(conn: &mut PgConnection, id: VaultId, offline_reason: 
         }
         None => {
             let online = (vaults::offline_since.eq(None::<chrono::DateTime<chrono::Utc>>), vaults::offline_reason.eq(None::<String>));
-            diesel::update(vault).set(online).execute(conn)?;
+            // Nothing is written, and no disk waited for, where nothing changes.
+            let was_offline = vaults::offline_since.is_not_null().or(vaults::offline_reason.is_not_null());
+            diesel::update(vault.filter(was_offline)).set(online).execute(conn)?;
         }
     }
     Ok(())
@@ -103,7 +106,42 @@ pub fn record_vault_state(conn: &mut PgConnection, id: VaultId, offline_reason: 
 /// # Errors
 /// Only the database's own.
 pub fn record_root_names(conn: &mut PgConnection, id: VaultId, names: &[String]) -> QueryResult<()> {
-    diesel::update(vaults::table.filter(vaults::id.eq(id))).set(vaults::root_names.eq(names)).execute(conn).map(|_| ())
+    let other = vaults::table.filter(vaults::id.eq(id)).filter(vaults::root_names.ne(names));
+    diesel::update(other).set(vaults::root_names.eq(names)).execute(conn).map(|_| ())
+}
+
+/// A file by which a vault is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleFile {
+    /// Where in the vault.
+    pub path: RelPath,
+    /// Size in bytes.
+    pub size_bytes: i64,
+    /// Its content.
+    pub fingerprint: [u8; 16],
+}
+
+/// Up to `most` files from all over a vault, the same ones each time: present ones that have a content.
+///
+/// # Errors
+/// Only the database's own.
+pub fn list_sample_files(conn: &mut PgConnection, id: VaultId, most: usize) -> QueryResult<Vec<SampleFile>> {
+    type Row = (Vec<u8>, Vec<u8>, i64, Option<Vec<u8>>);
+    let rows: Vec<Row> = files::table
+        .inner_join(folders::table)
+        .filter(
+            files::vault_id.eq(id).and(files::missing_since.is_null()).and(files::size_bytes.gt(0)).and(files::fingerprint.is_not_null()),
+        )
+        // Neighbours were scanned together; a hash of the id draws from everywhere.
+        .order(diesel::dsl::sql::<diesel::sql_types::Integer>("hashint8(files.id)"))
+        .limit(i64::try_from(most).unwrap_or(i64::MAX))
+        .select((folders::rel_path_bytes, files::name_bytes, files::size_bytes, files::fingerprint))
+        .load(conn)?;
+    let sample = rows.into_iter().filter_map(|(folder, name, size_bytes, fingerprint)| {
+        let path = RelPath::from_bytes(&folder).ok()?.join(OsStr::from_bytes(&name)).ok()?;
+        Some(SampleFile { path, size_bytes, fingerprint: fingerprint?.try_into().ok()? })
+    });
+    Ok(sample.collect())
 }
 
 /// How many files of a vault are there, not counting the missing.

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 
 pub use change::{Change, shift_time};
 pub use keywords::Keywords;
-pub use merge::{Merge, Outcome, Standing, WriteState, change_standing, merge, reconcile};
+pub use merge::{Merge, Outcome, Sidecar, Standing, WriteState, change_standing, merge, reconcile};
 
 use super::{Gps, UnknownName};
 
@@ -290,6 +290,20 @@ impl Value {
             Self::Place(place) => Self::Place(checked_place(place)?),
             Self::Rating(_) | Self::Pick(_) | Self::ColorLabel(_) | Self::Gps(None) => self,
         })
+    }
+
+    /// Whether this says nothing that anybody had to write down: a camera alone tells a time.
+    pub fn is_silent(&self) -> bool {
+        match self {
+            Self::Rating(rating) => matches!(rating, None | Some(0)),
+            Self::Pick(pick) => *pick == Pick::None,
+            Self::ColorLabel(color) => *color == ColorLabel::None,
+            Self::Title(text) | Self::Description(text) => text.is_none(),
+            Self::Keywords(keywords) => keywords.is_empty(),
+            Self::Gps(gps) => gps.is_none(),
+            Self::CapturedAt(_) => true,
+            Self::Place(place) => place.is_empty(),
+        }
     }
 
     /// Whether two values mean the same to people: silence is as good as "unrated", and a place or a time that went through a file's

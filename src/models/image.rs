@@ -90,6 +90,18 @@ formats! {
     Aae = "aae", Sidecar, "application/xml", ["aae"];
     TakeoutJson = "json", Sidecar, "application/json", ["json"];
     Pp3 = "pp3", Sidecar, "text/plain", ["pp3"];
+    Rrdata = "rrdata", Sidecar, "application/json", ["rrdata"];
+    On1 = "on1", Sidecar, "application/json", ["on1"];
+    Dop = "dop", Sidecar, "text/plain", ["dop"];
+    Cos = "cos", Sidecar, "application/xml", ["cos"];
+    Nksc = "nksc", Sidecar, "application/xml", ["nksc"];
+    Vrd = "vrd", Sidecar, "application/octet-stream", ["vrd"];
+    Dr4 = "dr4", Sidecar, "application/octet-stream", ["dr4"];
+    Wav = "wav", Sidecar, "audio/wav", ["wav"];
+    Lrv = "lrv", Sidecar, "video/mp4", ["lrv"];
+    Lrf = "lrf", Sidecar, "video/mp4", ["lrf"];
+    Srt = "srt", Sidecar, "application/x-subrip", ["srt"];
+    Xml = "xml", Sidecar, "application/xml", ["xml"];
     Mp4 = "mp4", Video, "video/mp4", ["mp4", "m4v"];
     Mov = "mov", Video, "video/quicktime", ["mov"];
     Avi = "avi", Video, "video/x-msvideo", ["avi"];
@@ -98,6 +110,15 @@ formats! {
 impl fmt::Display for FileFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FileFormat {
+    /// Whether it means something only beside a picture or video: settings of other programs (RapidRAW, ON1, DxO, Capture One, Nikon, Canon),
+    /// voice memos, and the small twins, flight data and clip data of cameras. Such files go where their picture goes and are never read.
+    pub fn is_companion(self) -> bool {
+        use FileFormat::{Cos, Dop, Dr4, Lrf, Lrv, Nksc, On1, Rrdata, Srt, Vrd, Wav, Xml};
+        matches!(self, Rrdata | On1 | Dop | Cos | Nksc | Vrd | Dr4 | Wav | Lrv | Lrf | Srt | Xml)
     }
 }
 
@@ -128,7 +149,7 @@ pub enum FileRole {
     Export,
     /// An edit, crop or version made later.
     Derivative,
-    /// Belongs here, nobody knows as what.
+    /// Belongs here as none of these: the back of a scanned print, or nobody knows as what.
     Unknown,
 }
 
@@ -212,6 +233,18 @@ impl Orientation {
         self.0 >= 5
     }
 
+    /// What is left to do for whoever gets the pixels from a decoder.
+    pub fn after_decoder(stated: Option<Self>, decoder_turns: bool) -> Option<Self> {
+        stated.filter(|_| !decoder_turns)
+    }
+
+    /// The orientation that mirroring left and right first (or not), then turning clockwise by `quarter_turns`, brings upright.
+    pub fn from_turns(mirrored: bool, quarter_turns: u8) -> Self {
+        const PLAIN: [u8; 4] = [1, 6, 3, 8];
+        const MIRRORED: [u8; 4] = [2, 7, 4, 5];
+        Self(if mirrored { MIRRORED } else { PLAIN }[usize::from(quarter_turns % 4)])
+    }
+
     /// The upright size of a picture stored as `width` × `height` pixels.
     pub fn upright_size(self, width_px: u32, height_px: u32) -> (u32, u32) {
         if self.swaps_sides() { (height_px, width_px) } else { (width_px, height_px) }
@@ -263,9 +296,12 @@ pub struct Facts {
     /// Place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gps: Option<Gps>,
-    /// How to turn the stored pixels upright; `None` where the file does not say, or its decoder turns by itself (HEIF, AVIF, JXL).
+    /// How the stored pixels must be turned to stand upright; `None` where the file does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orientation: Option<Orientation>,
+    /// The decoder does that turn by itself, because the container states it (HEIF, AVIF, JPEG XL): nobody else may.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub decoder_turns: bool,
     /// Width of the picture as stored, before orientation, in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width_px: Option<u32>,
@@ -311,11 +347,29 @@ pub struct Facts {
     /// Which reader produced this: `fast`, `rexiv2`, `kamadak`, `nom`, `xmp`, `takeout`, …
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reader: String,
+    /// How much the readers knew then; 0 before they counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub version: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_eight_ways_up_are_mirrors_and_turns() {
+        let all: Vec<u8> = [false, true]
+            .iter()
+            .flat_map(|&mirrored| (0..4).map(move |turns| (mirrored, turns)))
+            .map(|(mirrored, turns)| Orientation::from_turns(mirrored, turns).exif())
+            .collect();
+        assert_eq!(all, [1, 6, 3, 8, 2, 7, 4, 5]);
+    }
 
     #[test]
     fn every_format_is_found_by_its_name() {

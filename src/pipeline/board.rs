@@ -103,6 +103,11 @@ impl Board {
         self.waits.values().map(|(_, until)| *until).chain(self.absent.values().copied()).min()
     }
 
+    /// Whether nothing is waited for and nothing is being made.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.urgent.is_empty() && self.background.is_empty() && self.in_the_making.is_empty()
+    }
+
     /// How many wait in the background.
     pub(super) fn background_len(&self) -> usize {
         self.background.len()
@@ -126,7 +131,11 @@ mod tests {
         assert_eq!(board.take(), None);
         board.finish(ImageId(1));
         board.want([ImageId(1)]);
+        assert!(!board.is_at_rest());
         assert_eq!(board.take(), Some(wanted(1)));
+        assert!(!board.is_at_rest());
+        [1, 2, 3, 4].map(ImageId).into_iter().for_each(|image| board.finish(image));
+        assert!(board.is_at_rest());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The background maker of pictures: first what is on a screen, then what the database says is lacking, newest first.
 //!
-//! One feeder thread asks the queue and the database; as many workers as pictures may be decoded at once each drive one child process.
+//! One feeder thread asks the queue and the database; as many workers as pictures may be decoded at once each drive one child process;
+//! one more thread removes old pictures (`sweep`).
 //! Losing the queue, the feeder's memory or the thumbnail directory loses no work: all of it is found again.
 
 use std::{
@@ -22,6 +23,7 @@ use super::{
     board::{Board, Reason},
     sources::{self, Presence},
     store::PictureStore,
+    sweep::Sweeper,
 };
 use crate::{
     config::ThumbsConfig,
@@ -147,6 +149,7 @@ impl PictureMaker {
             maker.spawn(format!("pictures-{index}"), Shared::work)?;
         }
         maker.spawn("pictures-feeder".to_owned(), Shared::feed)?;
+        maker.spawn("pictures-sweeper".to_owned(), Shared::sweep)?;
         Ok(maker)
     }
 
@@ -318,6 +321,12 @@ impl Shared {
             thread::sleep(LOOK_EVERY);
         }
         self.woken.notify_all();
+    }
+
+    /// Says whose directory it is, and removes old pictures while there are no new ones to make.
+    fn sweep(&self) {
+        let sweeper = Sweeper::new(self.context.db.clone(), self.store.clone(), self.context.thumbs.sweep);
+        sweeper.run(|| self.is_stopping(), || self.board().is_at_rest());
     }
 
     /// Adds the next batch when the last one is nearly worked off; starts a pass when a scan went on, a wait is over or an hour passed.

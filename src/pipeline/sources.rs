@@ -59,9 +59,9 @@ pub(super) fn presence(source: &PictureFile) -> Presence {
     if is_same { Presence::AsScanned(path) } else { Presence::Changed }
 }
 
-/// The way up that the file's own metadata states. Containers that turn by themselves state none here.
+/// How the decoded pixels must be turned: as the file's own metadata states, unless the decoder did it.
 pub(super) fn orientation(source: &PictureFile) -> Option<Orientation> {
-    source.facts.orientation
+    Orientation::after_decoder(source.facts.orientation, source.facts.decoder_turns)
 }
 
 #[cfg(test)]

@@ -24,13 +24,13 @@ use std::{
 use crate::{
     config::VaultConfig,
     db::{
-        self, Db, DbError, PgConnection,
+        Db, DbError, PgConnection,
         edits::{self, WriteBack},
         sidecars::{self, SidecarNow},
         vaults::{self, MountedVault},
     },
     media::{
-        MetaReader, fingerprint_of,
+        MetaReader, fingerprint_of_content,
         sidecar_write::{
             edit,
             file::{self, Disk, Found, RealDisk, SidecarPath, WriteError, Written},
@@ -345,7 +345,7 @@ impl<D: Disk> Batch<'_, D> {
             Ok(found) => found,
             Err(error) => return self.not_written(conn, image, folder, &error),
         };
-        let print = found.as_ref().map(|found| fingerprint_of(&found.content).to_vec());
+        let print = found.as_ref().map(|found| fingerprint_of_content(&found.content).to_vec());
         if print != known {
             return Ok(ImageOutcome::ChangedOutside(folder));
         }
@@ -381,7 +381,7 @@ impl<D: Disk> Batch<'_, D> {
             Ok(None) => return Ok(Ok(None)),
             Err(refusal) => return Ok(Err(WriteError::Refused { path: path.in_vault().clone(), refusal })),
         };
-        sidecars::record_intent(conn, image.image, &fingerprint_of(&content))?;
+        sidecars::record_intent(conn, image.image, &fingerprint_of_content(&content))?;
         Ok(file::save(self.disk, path, found.map(|found| &found.seen), &content).map(Some))
     }
 
@@ -453,26 +453,20 @@ impl<D: Disk> Batch<'_, D> {
         let metadata = fs::symlink_metadata(on_disk);
         let reading = |size| self.reader.read(on_disk, FileFormat::Xmp, size);
         let now = metadata.ok().map(|metadata| (file::modified_at_ns(&metadata), metadata.len(), reading(metadata.len())));
-        let fingerprint = now.as_ref().and_then(|(_, _, reading)| reading.fingerprint);
-        db::transaction(conn, |conn| {
-            if let Some((modified_at_ns, size_bytes, reading)) = now {
-                let now = SidecarNow {
-                    path: path.in_vault().clone(),
-                    size_bytes,
-                    modified_at_ns,
-                    fingerprint: reading.fingerprint,
-                    facts: reading.facts,
-                    error: reading.error,
-                };
-                sidecars::record_sidecar(conn, self.vault.mounted.id, image.image, &image.base_name, &now)?;
-            }
-            edits::record_written(conn, image.image, values, fingerprint.as_ref())
-        })?;
+        let now = now.map(|(modified_at_ns, size_bytes, reading)| SidecarNow {
+            path: path.in_vault().clone(),
+            size_bytes,
+            modified_at_ns,
+            fingerprint: reading.fingerprint,
+            facts: reading.facts,
+            error: reading.error,
+        });
+        sidecars::record_write(conn, self.vault.mounted.id, (image.image, &image.base_name), now.as_ref(), values)?;
         Ok(())
     }
 
     fn record_unchanged(&self, conn: &mut PgConnection, image: &WriteBack, found: Option<&Found>, values: &[Value]) -> Result<(), DbError> {
-        let fingerprint = found.map(|found| fingerprint_of(&found.content));
+        let fingerprint = found.map(|found| fingerprint_of_content(&found.content));
         edits::record_written(conn, image.image, values, fingerprint.as_ref())?;
         Ok(())
     }

@@ -6,8 +6,9 @@
 use std::{
     fmt,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use rustix::fs::{Access, access};
@@ -16,12 +17,16 @@ use super::{Exit, host::find_host_name};
 use crate::{
     config::Config,
     db::{Db, DbError, PgConnection, health, vaults},
+    media::meta::exiv2,
     queue::Queue,
     services::{PostgresPrograms, RedisProgram, Services, ServicesError, free_bytes},
 };
 
 /// Below this a disk is said to be nearly full, in GiB.
 const LITTLE_ROOM_GIB: u64 = 2;
+
+/// How long exiv2 may take to start and read one small picture.
+const EXIV2_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to do without the extension that searching by words will need.
 const VECTOR_HINT: &str = "nothing needs it yet; later: Debian 13 `apt install postgresql-17-pgvector`, Homebrew `brew install pgvector`";
@@ -99,7 +104,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<Exit> {
         ticks.push(redis_program(RedisProgram::find(&config.redis)));
     }
     ticks.extend(services(config));
-    ticks.extend([video_program("ffmpeg"), video_program("ffprobe")]);
+    ticks.extend([metadata_reader(exiv2::probe), video_program("ffmpeg"), video_program("ffprobe")]);
 
     let mut stdout = std::io::stdout().lock();
     for tick in &ticks {
@@ -219,6 +224,20 @@ fn queue(url: &str) -> Tick {
     }
 }
 
+/// exiv2, in the child process that a scan would start: it is asked to read, and which version it is.
+fn metadata_reader(probe: impl FnOnce(PathBuf, Duration) -> Result<String, String>) -> Tick {
+    let asked = std::env::current_exe().map_err(|error| error.to_string()).and_then(|program| probe(program, EXIV2_PATIENCE));
+    match asked {
+        Ok(libraries) if libraries.is_empty() => Tick::works("exiv2", "reads"),
+        Ok(libraries) => Tick::works("exiv2", libraries),
+        Err(error) => {
+            let hint =
+                "lens names of makers' notes and CRW files need it: `apt install --reinstall libgexiv2-2` or `brew reinstall gexiv2`";
+            Tick::lacks("exiv2", format!("does not read: {error}"), hint)
+        }
+    }
+}
+
 /// A program without which a video has no poster frame.
 fn video_program(name: &'static str) -> Tick {
     let output = Command::new(name).arg("-version").stdin(Stdio::null()).output();
@@ -262,6 +281,13 @@ mod tests {
         assert_eq!(postgres_programs(Ok(programs.clone()))[0].state, State::Works);
         programs.has_ltree = false;
         assert_eq!(postgres_programs(Ok(programs))[0].state, State::Broken);
+    }
+
+    #[test]
+    fn an_exiv2_that_does_not_read_is_a_lack() {
+        let tick = metadata_reader(|_, _| Err("the reading process died".to_owned()));
+        assert_eq!((tick.state, tick.found.as_str()), (State::Lacks, "does not read: the reading process died"));
+        assert_eq!(metadata_reader(|_, _| Ok("libexiv2.so.0.27.6".to_owned())).to_string(), "✓ exiv2            libexiv2.so.0.27.6");
     }
 
     #[test]

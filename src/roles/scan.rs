@@ -123,7 +123,13 @@ impl Teller {
             return print_json(event);
         }
         match event {
-            Event::Vault { name, path } => eprintln_above(self.bar.as_ref(), &format!("scanning `{name}` ({path})")),
+            Event::Vault { name, path, moved_from } => {
+                if let Some(before) = moved_from {
+                    let line = format!("`{path}` is the vault `{name}`, which was at `{before}`: it is known here from now on");
+                    eprintln_above(self.bar.as_ref(), &line);
+                }
+                eprintln_above(self.bar.as_ref(), &format!("scanning `{name}` ({path})"));
+            }
             Event::Progress(summary) => match &self.bar {
                 Some(bar) => {
                     bar.set_message(progress_line(summary));

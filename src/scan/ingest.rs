@@ -1,53 +1,40 @@
-//! Writes folders to the database: which row each file continues, which image each group continues, one transaction a batch.
+//! Writes folders to the database: which image each group continues, and all that is to be written, one transaction a batch.
 //!
-//! Identity is content. A file keeps its row when it is found under the same name; a file that is new under its name takes over
-//! the row of one with the same fingerprint that is no longer where it was. A group keeps the image of its original, or of
-//! whichever image all of whose files it holds; so a second scan of the same files changes nothing, in whatever order folders come.
+//! Identity is content. A file keeps its row when it is found under the same name or, moved, with the same content (`resolve.rs`).
+//! A group keeps the image of its original, or of whichever image all of whose files it holds; so a second scan of the same files
+//! changes nothing, in whatever order folders come. Everything is decided, and every id taken, before the first row is written.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     group::Group,
     moment::{Moment, camera_name},
     progress::{Progress, add},
-    read::FolderScan,
+    read::{FolderScan, ScannedFile},
+    resolve::Row,
 };
 use crate::{
     db::{
-        self, PgConnection, QueryError,
-        edits::follow_scan,
-        ingest::{self, FileWrite, ImageWrite, KnownFile, Sequence},
+        PgConnection, QueryError,
+        ingest::{self, Batch, CameraWrite, FileWrite, FolderWrite, ImageWrite, PlainText, Sequence},
+        known::{self, KnownFile},
         vaults::MountedVault,
     },
     models::{FileId, FileRole, FolderId, ImageId, RelPath, words},
 };
 
-/// The row a file continues.
-struct Row {
-    id: FileId,
-    image: Option<ImageId>,
-    role: FileRole,
-    /// Whether anything about the file itself differs from the row.
-    changed: bool,
-}
-
 /// Writes the folders of one vault.
 pub(crate) struct Ingest<'a> {
-    conn: &'a mut PgConnection,
-    vault: &'a MountedVault,
-    progress: &'a Progress,
+    pub(super) conn: &'a mut PgConnection,
+    pub(super) vault: &'a MountedVault,
+    pub(super) progress: &'a Progress,
     folders: HashMap<RelPath, FolderId>,
     /// Nothing of it was known before this scan, so nothing can have moved.
-    is_new_vault: bool,
+    pub(super) is_new_vault: bool,
     cameras: HashMap<String, i32>,
     lenses: HashMap<String, i32>,
     /// Rows that found their file elsewhere during this scan, so that nobody else continues or buries them.
-    moved: HashSet<FileId>,
+    pub(super) moved: HashSet<FileId>,
     /// Images that were continued during this scan.
     claimed: HashSet<ImageId>,
     /// Images whose files may now lie in several folders.
@@ -76,32 +63,48 @@ impl<'a> Ingest<'a> {
     }
 
     /// Writes a batch of folders, whole or not at all.
-    pub(crate) fn write(&mut self, batch: &[FolderScan]) -> Result<(), QueryError> {
-        let rows = self.resolve(batch)?;
-        let mut images = Vec::new();
-        let mut files = Vec::new();
+    pub(crate) fn write(&mut self, scans: &[FolderScan]) -> Result<(), QueryError> {
+        if scans.is_empty() {
+            return Ok(());
+        }
+        let batch = self.prepare(scans)?;
+        ingest::write_batch(self.conn, &batch)?;
+        add(&self.progress.images, batch.images.len());
+        add(&self.progress.files_missing, batch.gone.len());
+        add(&self.progress.files_done, scans.iter().map(|scan| scan.listed).sum());
+        Ok(())
+    }
+
+    /// All that the database needs to hear of these folders, every id in it allocated.
+    fn prepare(&mut self, scans: &[FolderScan]) -> Result<Batch, QueryError> {
+        let rows = self.resolve(scans)?;
+        let mut batch = Batch::default();
         let mut touched = BTreeSet::new();
-        let mut moves = Vec::new();
-        let mut gone: Vec<FileId> = Vec::new();
-        for (scan, rows) in batch.iter().zip(&rows) {
+        for (scan, rows) in scans.iter().zip(&rows) {
+            let here = scan.files.iter().filter(|file| file.elsewhere.is_none());
+            let names: HashSet<&[u8]> = here.map(|file| file.entry.name.as_encoded_bytes()).collect();
             for row in self.gone(scan, rows) {
                 touched.extend(row.image);
                 if !row.is_missing {
-                    gone.push(row.id);
+                    batch.gone.push(row.id);
+                }
+                // Another file was renamed over it.
+                if names.contains(row.name.as_slice()) {
+                    batch.replaced.push(row.id);
                 }
             }
         }
-        let folder_ids = self.ensure_folders(batch)?;
-        let holders = self.holders(batch, &rows, &gone)?;
-        let claims = self.claim(batch, &rows, &holders);
-        self.ensure_names(batch)?;
+        let folder_ids = self.folder_ids(scans, &mut batch)?;
+        let holders = self.holders(scans, &rows, &batch.gone)?;
+        let claims = self.claim(scans, &rows, &holders);
+        self.ensure_names(scans)?;
         let fresh = claims.iter().flatten().filter(|claim| claim.is_none()).count();
-        let mut fresh = ingest::allocate_ids(self.conn, Sequence::Images, fresh)?.into_iter();
-        for ((scan, rows), claims) in batch.iter().zip(&rows).zip(&claims) {
+        let mut fresh = ingest::allocate_ids(self.conn, Sequence::Images, fresh)?.into_iter().map(ImageId);
+        for ((scan, rows), claims) in scans.iter().zip(&rows).zip(&claims) {
             let moments = Moment::all(scan);
             let mut image_of = vec![None; scan.files.len()];
             for ((group, moment), claim) in scan.grouping.groups.iter().zip(&moments).zip(claims) {
-                let image = claim.unwrap_or_else(|| ImageId(fresh.next().expect("as many were allocated as groups need")));
+                let image = claim.unwrap_or_else(|| fresh.next().expect("as many were allocated as groups need"));
                 for member in &group.members {
                     image_of[member.file] = Some((image, member.role));
                 }
@@ -112,172 +115,54 @@ impl<'a> Ingest<'a> {
                 if group.members.iter().all(same) && !touched.contains(&image) {
                     continue;
                 }
-                images.push(self.image_write(image, folder_ids[&scan.folder], group, moment, rows, scan));
+                let mut write = self.image_write(image, folder_ids[&scan.folder], group, moment, rows, scan);
+                write.is_new = claim.is_none();
+                batch.images.push(write);
             }
             for (index, (file, row)) in scan.files.iter().zip(rows).enumerate() {
                 let (image, role) = image_of[index].map_or((None, loose_role(file.entry.format)), |(image, role)| (Some(image), role));
                 if row.image != image {
                     touched.extend(row.image);
-                    moves.extend(row.image.zip(image));
+                    batch.moves.extend(row.image.zip(image));
                 }
                 if !row.changed && row.image == image && row.role == role {
                     continue;
                 }
                 let folder = file.elsewhere.as_ref().unwrap_or(&scan.folder);
-                files.push(file_write(row.id, folder_ids[folder], image, role, file));
+                batch.files.push(self.file_write(row, folder_ids[folder], image, role, file));
             }
         }
-        self.commit(batch, &folder_ids, &images, &files, &gone, (&touched, &moves))?;
-        add(&self.progress.images, images.len());
-        add(&self.progress.files_missing, gone.len());
-        add(&self.progress.files_done, batch.iter().map(|scan| scan.listed).sum());
-        Ok(())
+        batch.renamed = batch.files.iter().map(|file| file.id).filter(|id| self.moved.contains(id)).collect();
+        batch.left = touched.into_iter().collect();
+        Ok(batch)
     }
 
-    fn commit(
-        &mut self,
-        batch: &[FolderScan],
-        folder_ids: &HashMap<RelPath, FolderId>,
-        images: &[ImageWrite],
-        files: &[FileWrite],
-        gone: &[FileId],
-        (touched, moves): (&BTreeSet<ImageId>, &[(ImageId, ImageId)]),
-    ) -> Result<(), QueryError> {
-        let vault = self.vault.id;
-        let moved: Vec<FileId> = files.iter().map(|file| file.id).filter(|id| self.moved.contains(id)).collect();
-        let left: Vec<ImageId> = touched.iter().copied().collect();
-        db::transaction(self.conn, |conn| {
-            ingest::park_names(conn, &moved)?;
-            ingest::upsert_images(conn, vault, images)?;
-            ingest::upsert_files(conn, vault, files)?;
-            follow_scan(conn, &images.iter().map(|image| image.id).collect::<Vec<_>>(), moves)?;
-            ingest::record_missing(conn, gone)?;
-            ingest::settle_images(conn, &left)?;
-            // A folder that was not seen whole is looked at again next time.
-            let digest = |scan: &FolderScan| (folder_ids[&scan.folder], scan.complete.then_some(scan.digest));
-            ingest::record_digests(conn, &batch.iter().map(digest).collect::<Vec<_>>())
-        })
-    }
-
-    /// Finds the row that each file continues, and makes ids for those that continue none.
-    fn resolve(&mut self, batch: &[FolderScan]) -> Result<Vec<Vec<Row>>, QueryError> {
-        let mut rows: Vec<Vec<Option<Row>>> = Vec::new();
-        let mut wanted: BTreeSet<[u8; 16]> = BTreeSet::new();
-        for scan in batch {
-            let resolved = self.resolve_in_folder(scan);
-            let unresolved = scan.files.iter().zip(&resolved).filter(|(_, row)| row.is_none());
-            wanted.extend(unresolved.filter_map(|(file, _)| file.reading.fingerprint));
-            rows.push(resolved);
-        }
-        if !self.is_new_vault && !wanted.is_empty() {
-            self.resolve_moves(batch, &mut rows, &wanted)?;
-        }
-        let missing = rows.iter().flatten().filter(|row| row.is_none()).count();
-        let mut fresh = ingest::allocate_ids(self.conn, Sequence::Files, missing)?.into_iter().map(FileId);
-        let mut fill = |row: Option<Row>| {
-            row.unwrap_or_else(|| Row {
-                id: fresh.next().expect("as many were allocated as files need"),
-                image: None,
-                role: FileRole::Unknown,
-                changed: true,
-            })
-        };
-        Ok(rows.into_iter().map(|folder| folder.into_iter().map(&mut fill).collect()).collect())
-    }
-
-    /// Same name first; then renames within the folder, also in a ring.
-    fn resolve_in_folder(&mut self, scan: &FolderScan) -> Vec<Option<Row>> {
-        let differs = |row: &KnownFile, fingerprint: Option<[u8; 16]>| row.fingerprint.is_some() && row.fingerprint != fingerprint;
-        let mut stays = vec![false; scan.known.len()];
-        for file in &scan.files {
-            if let Some(known) = file.known.filter(|known| !differs(&scan.known[*known], file.reading.fingerprint)) {
-                stays[known] = true;
-            }
-        }
-        let mut displaced: HashMap<[u8; 16], Vec<usize>> = HashMap::new();
-        for (index, row) in scan.known.iter().enumerate().rev() {
-            let here = row.folder == scan.folder && !stays[index] && !self.moved.contains(&row.id);
-            if let Some(fingerprint) = row.fingerprint.filter(|_| here && scan.complete) {
-                displaced.entry(fingerprint).or_default().push(index);
-            }
-        }
-        let mut picks: Vec<Option<usize>> = Vec::with_capacity(scan.files.len());
-        let mut taken = vec![false; scan.known.len()];
-        for file in &scan.files {
-            let own = file.known.filter(|known| stays[*known]);
-            let renamed = || displaced.get_mut(&file.reading.fingerprint?)?.pop();
-            let pick = own.or_else(renamed);
-            if let Some(index) = pick {
-                taken[index] = true;
-            }
-            picks.push(pick);
-        }
-        // A row whose name is still used is given up only to another file. Without this, of many small files with equal content (sidecars
-        // that say nothing but one rating), one would move to a name that its old row still has.
-        let keeps_own = |picks: &[Option<usize>], taken: &[bool]| {
-            let own = |index: usize| scan.files[index].known.filter(|known| !taken[*known]);
-            (0..picks.len()).find_map(|index| Some((index, picks[index]?, own(index)?)))
-        };
-        while let Some((index, picked, own)) = keeps_own(&picks, &taken) {
-            (taken[picked], taken[own]) = (false, true);
-            picks[index] = Some(own);
-        }
-        let mut rows: Vec<Option<Row>> = Vec::with_capacity(scan.files.len());
-        for (file, pick) in scan.files.iter().zip(picks) {
-            // What is left under an old name is that file with new content.
-            let pick = pick.or_else(|| file.known.filter(|known| !taken[*known]));
-            if let Some(index) = pick.filter(|index| Some(*index) != file.known) {
-                self.moved.insert(scan.known[index].id);
-                add(&self.progress.files_moved, 1);
-            }
-            rows.push(pick.map(|index| {
-                taken[index] = true;
-                continued(&scan.known[index], scan, file)
-            }));
-        }
-        rows
-    }
-
-    /// Finds files that came from other folders: same content, and no longer where they were.
-    fn resolve_moves(
-        &mut self,
-        batch: &[FolderScan],
-        rows: &mut [Vec<Option<Row>>],
-        wanted: &BTreeSet<[u8; 16]>,
-    ) -> Result<(), QueryError> {
-        let wanted: Vec<Vec<u8>> = wanted.iter().map(|fingerprint| fingerprint.to_vec()).collect();
-        let mut free: HashMap<[u8; 16], Vec<KnownFile>> = HashMap::new();
-        let continued_already: HashSet<FileId> = rows.iter().flatten().flatten().map(|row| row.id).collect();
-        for known in ingest::list_files_by_fingerprint(self.conn, &wanted)? {
-            let free_to_go = known.vault == self.vault.id && !self.moved.contains(&known.id) && !continued_already.contains(&known.id);
-            if let Some(fingerprint) = known.fingerprint.filter(|_| free_to_go) {
-                free.entry(fingerprint).or_default().push(known);
-            }
-        }
-        for (scan, rows) in batch.iter().zip(rows) {
-            for (file, row) in scan.files.iter().zip(rows.iter_mut()).filter(|(_, row)| row.is_none()) {
-                let Some(candidates) = file.reading.fingerprint.and_then(|fingerprint| free.get_mut(&fingerprint)) else { continue };
-                let here = scan.folder.on(&self.vault.mount).join(&file.entry.name);
-                let left = |known: &KnownFile| known.is_missing || has_left(&self.vault.mount, known, &here);
-                if let Some(index) = candidates.iter().position(left) {
-                    let known = candidates.remove(index);
-                    self.moved.insert(known.id);
-                    add(&self.progress.files_moved, 1);
-                    *row = Some(continued(&known, scan, file));
+    /// The ids of all folders of the batch; those nobody has seen before are made by it, with the folders above them.
+    fn folder_ids(&mut self, scans: &[FolderScan], batch: &mut Batch) -> Result<HashMap<RelPath, FolderId>, QueryError> {
+        // A folder that was not seen whole is looked at again next time.
+        let mut digests: HashMap<&RelPath, Option<[u8; 16]>> =
+            scans.iter().map(|scan| (&scan.folder, scan.complete.then_some(scan.digest))).collect();
+        let elsewhere = scans.iter().flat_map(|scan| &scan.files).filter_map(|file| file.elsewhere.as_ref());
+        let paths: HashSet<&RelPath> = elsewhere.chain(digests.keys().copied()).collect();
+        let mut lacking: BTreeSet<(usize, RelPath)> = BTreeSet::new();
+        for path in &paths {
+            let mut next = Some((*path).clone());
+            while let Some(path) = next.take().filter(|path| !self.folders.contains_key(path)) {
+                next = path.parent();
+                if !lacking.insert((depth(&path), path)) {
+                    break;
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Rows of a folder whose file is no longer in it, and that no other file continues.
-    fn gone<'s>(&self, scan: &'s FolderScan, rows: &[Row]) -> Vec<&'s KnownFile> {
-        if !scan.complete {
-            return Vec::new();
+        let ids = ingest::allocate_ids(self.conn, Sequence::Folders, lacking.len())?;
+        for (id, (_, path)) in ids.into_iter().map(FolderId).zip(lacking) {
+            let parent = path.parent().map(|parent| self.folders[&parent]);
+            let digest = digests.remove(&path).flatten();
+            self.folders.insert(path.clone(), id);
+            batch.folders.push(FolderWrite { id, vault_id: self.vault.id, parent, path, digest });
         }
-        let kept: HashSet<FileId> = rows.iter().map(|row| row.id).collect();
-        let is_gone = |row: &&KnownFile| row.folder == scan.folder && !kept.contains(&row.id) && !self.moved.contains(&row.id);
-        scan.known.iter().filter(is_gone).collect()
+        batch.digests = digests.into_iter().map(|(path, digest)| (self.folders[path], digest)).collect();
+        Ok(paths.into_iter().map(|path| (path.clone(), self.folders[path])).collect())
     }
 
     /// Which present files hold each image that a file of the batch belonged to, leaving out those just found gone.
@@ -294,7 +179,7 @@ impl<'a> Ingest<'a> {
         }
         let asked: Vec<ImageId> = asked.into_iter().collect();
         let gone: HashSet<FileId> = gone.iter().copied().collect();
-        for (image, file) in ingest::list_present_files_of(self.conn, &asked)? {
+        for (image, file) in known::list_present_files_of(self.conn, &asked)? {
             if !gone.contains(&file) {
                 holders.entry(image).or_default().insert(file);
             }
@@ -333,27 +218,23 @@ impl<'a> Ingest<'a> {
         claims
     }
 
-    fn ensure_folders(&mut self, batch: &[FolderScan]) -> Result<HashMap<RelPath, FolderId>, QueryError> {
-        let paths = || batch.iter().flat_map(|scan| scan.files.iter().filter_map(|file| file.elsewhere.as_ref()).chain([&scan.folder]));
-        ingest::ensure_folders(self.conn, self.vault.id, paths(), &mut self.folders)?;
-        Ok(paths().map(|path| (path.clone(), self.folders[path])).collect())
-    }
-
-    fn ensure_names(&mut self, batch: &[FolderScan]) -> Result<(), QueryError> {
-        for file in batch.iter().flat_map(|scan| &scan.files) {
-            let facts = &file.reading.facts;
-            if let Some(name) = camera_name(facts.make.as_deref(), facts.model.as_deref())
-                && !self.cameras.contains_key(&name)
-            {
-                let (make, model) = (facts.make.as_deref().unwrap_or(""), facts.model.as_deref().unwrap_or(""));
-                let id = ingest::ensure_camera(self.conn, make, model, &name)?;
-                self.cameras.insert(name, id);
+    fn ensure_names(&mut self, scans: &[FolderScan]) -> Result<(), QueryError> {
+        let (mut cameras, mut lenses) = (BTreeMap::new(), BTreeSet::new());
+        for facts in scans.iter().flat_map(|scan| &scan.files).map(|file| &file.reading.facts) {
+            if let Some(name) = camera_name(facts.make.as_deref(), facts.model.as_deref()).filter(|name| !self.cameras.contains_key(name)) {
+                cameras.entry(name).or_insert((facts.make.as_deref().unwrap_or(""), facts.model.as_deref().unwrap_or("")));
             }
-            if let Some(lens) = facts.lens.as_deref().filter(|lens| !self.lenses.contains_key(*lens)) {
-                let id = ingest::ensure_lens(self.conn, lens)?;
-                self.lenses.insert(lens.to_owned(), id);
-            }
+            lenses.extend(facts.lens.as_ref().filter(|lens| !self.lenses.contains_key(*lens)));
         }
+        if cameras.is_empty() && lenses.is_empty() {
+            return Ok(());
+        }
+        let camera = |(name, (make, model)): (String, (&str, &str))| CameraWrite { name, make: make.to_owned(), model: model.to_owned() };
+        let cameras: Vec<CameraWrite> = cameras.into_iter().map(camera).collect();
+        let lenses: Vec<String> = lenses.into_iter().cloned().collect();
+        let (camera_ids, lens_ids) = ingest::ensure_names(self.conn, &cameras, &lenses)?;
+        self.cameras.extend(cameras.into_iter().map(|camera| camera.name).zip(camera_ids));
+        self.lenses.extend(lenses.into_iter().zip(lens_ids));
         Ok(())
     }
 
@@ -361,22 +242,25 @@ impl<'a> Ingest<'a> {
         let facts = &moment.facts;
         let camera = camera_name(facts.make.as_deref(), facts.model.as_deref());
         let small = |number: u32| i32::try_from(number).ok();
-        let mut search_words: BTreeSet<String> = BTreeSet::new();
+        let mut search_words: Vec<String> = Vec::new();
         let texts = [facts.title.as_deref(), facts.description.as_deref(), Some(moment.base_name.as_str())];
-        let place = facts.place.clone().unwrap_or_default();
         let keywords = facts.keywords.iter().chain(&facts.hierarchical_keywords).map(String::as_str);
         let names = group.members.iter().map(|member| scan.files[member.file].name.as_str());
         let folder = scan.folder.to_nfc();
+        let place = facts.place.clone().unwrap_or_default();
         let place_names = [&place.city, &place.state, &place.country].into_iter().flatten().map(String::as_str);
         for text in texts.into_iter().flatten().chain(place_names).chain(keywords).chain(names).chain([folder.as_str()]) {
             search_words.extend(words(text));
         }
+        let plain = |texts: &[String]| texts.iter().map(|text| PlainText::from(text.as_str())).collect();
         ImageWrite {
+            is_new: false,
             id,
+            vault_id: self.vault.id,
             folder_id,
-            base_name: moment.base_name.clone(),
+            base_name: moment.base_name.as_str().into(),
             captured_at: moment.captured_at.local,
-            captured_at_source: moment.captured_at.source.clone(),
+            captured_at_source: moment.captured_at.source.as_str().into(),
             captured_offset_minutes: moment.captured_at.offset_minutes,
             camera_id: camera.and_then(|name| self.cameras.get(&name).copied()),
             lens_id: facts.lens.as_ref().and_then(|name| self.lenses.get(name).copied()),
@@ -389,45 +273,64 @@ impl<'a> Ingest<'a> {
             altitude_m: facts.gps.and_then(|gps| gps.altitude_m),
             width_px: moment.size_px.and_then(|(width, _)| small(width)),
             height_px: moment.size_px.and_then(|(_, height)| small(height)),
-            orientation: facts.orientation.map(|orientation| orientation.exif()),
+            orientation: facts.orientation.map(|orientation| i16::from(orientation.exif())),
             ratio_milli: moment.ratio_milli,
-            title: facts.title.clone(),
-            description: facts.description.clone(),
-            rating: facts.rating,
-            keywords: facts.keywords.clone(),
-            hierarchical_keywords: facts.hierarchical_keywords.clone(),
+            title: facts.title.as_deref().map(PlainText::from),
+            description: facts.description.as_deref().map(PlainText::from),
+            rating: facts.rating.map(i16::from),
+            keywords: plain(&facts.keywords),
+            hierarchical_keywords: plain(&facts.hierarchical_keywords),
             file_count: i32::try_from(moment.file_count).unwrap_or(i32::MAX),
             total_size_bytes: i64::try_from(moment.total_size_bytes).unwrap_or(i64::MAX),
-            suffixes: moment.suffixes.clone(),
+            suffixes: plain(&moment.suffixes),
             has_raw: moment.has_raw,
             has_jpeg: moment.has_jpeg,
             has_sidecar: moment.has_sidecar,
             is_video: moment.is_video,
             grouping_rule: moment.rule,
             picture_file_id: moment.picture.as_ref().map(|(picture, _)| rows[*picture].id),
-            picture_key: moment.picture.as_ref().map(|(_, key)| key.to_string()),
+            picture_key: moment.picture.as_ref().map(|(_, key)| key.to_string().into()),
             search_words: search_words.into_iter().collect(),
-            pick: facts.pick.unwrap_or_default(),
-            color_label: facts.color_label.unwrap_or_default(),
-            place,
+            pick: facts.pick.unwrap_or_default().name(),
+            color_label: facts.color_label.unwrap_or_default().name(),
+            city: place.city.map(PlainText::from),
+            state: place.state.map(PlainText::from),
+            country: place.country.map(PlainText::from),
+            country_code: place.country_code.map(PlainText::from),
+        }
+    }
+
+    fn file_write(&self, row: &Row, folder_id: FolderId, image_id: Option<ImageId>, role: FileRole, file: &ScannedFile) -> FileWrite {
+        FileWrite {
+            is_new: row.is_new,
+            id: row.id,
+            vault_id: self.vault.id,
+            folder_id,
+            image_id,
+            name_bytes: file.entry.name.as_encoded_bytes().to_vec(),
+            name: file.name.as_str().into(),
+            format: file.entry.format.name(),
+            role: role.name(),
+            size_bytes: i64::try_from(file.entry.size_bytes).unwrap_or(i64::MAX),
+            modified_at_ns: file.entry.modified_at_ns,
+            fingerprint: file.reading.fingerprint.map(|fingerprint| fingerprint.to_vec()),
+            facts: file.reading.facts.clone().into(),
+            error: file.reading.error.as_deref().map(PlainText::from),
         }
     }
 
     /// Buries the files of folders that are gone whole.
     pub(crate) fn bury(&mut self, folders: &[FolderId]) -> Result<(), QueryError> {
         for folder in folders {
-            let known = ingest::list_known_files(self.conn, *folder)?;
+            let known = known::list_known_files(self.conn, *folder)?;
             let of_folder = |row: &&KnownFile| self.folders.get(&row.folder) == Some(folder);
             let gone = known.iter().filter(of_folder).filter(|row| !row.is_missing && !self.moved.contains(&row.id));
             let gone: Vec<&KnownFile> = gone.collect();
             let ids: Vec<FileId> = gone.iter().map(|row| row.id).collect();
             let images: Vec<ImageId> = known.iter().filter_map(|row| row.image).collect();
-            db::transaction(self.conn, |conn| {
-                ingest::record_missing(conn, &ids)?;
-                ingest::settle_images(conn, &images)?;
-                ingest::record_digests(conn, &[(*folder, None)])
-            })?;
-            add(&self.progress.files_missing, ids.len());
+            let missing = ids.len();
+            ingest::write_batch(self.conn, &Batch { gone: ids, left: images, digests: vec![(*folder, None)], ..Batch::default() })?;
+            add(&self.progress.files_missing, missing);
         }
         Ok(())
     }
@@ -438,34 +341,8 @@ impl<'a> Ingest<'a> {
         if divided.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: HashSet<FolderId> = ingest::list_divided_folders(self.conn, &divided)?.into_iter().collect();
+        let ids: HashSet<FolderId> = known::list_divided_folders(self.conn, &divided)?.into_iter().collect();
         Ok(self.folders.iter().filter(|(_, id)| ids.contains(id)).map(|(path, _)| path.clone()).collect())
-    }
-}
-
-fn continued(known: &KnownFile, scan: &FolderScan, file: &super::read::ScannedFile) -> Row {
-    let same = known.size_bytes == i64::try_from(file.entry.size_bytes).unwrap_or(i64::MAX)
-        && known.modified_at_ns == file.entry.modified_at_ns
-        && known.fingerprint == file.reading.fingerprint
-        && known.facts == file.reading.facts
-        && known.error == file.reading.error
-        && known.name == file.entry.name.as_encoded_bytes()
-        && known.folder == *file.elsewhere.as_ref().unwrap_or(&scan.folder)
-        && !known.is_missing;
-    Row { id: known.id, image: known.image, role: known.role, changed: !same }
-}
-
-/// Whether a file has left the place its row names: nothing is there, or (on a disk that ignores case) `here` itself is.
-fn has_left(mount: &Path, known: &KnownFile, here: &Path) -> bool {
-    let Ok(name) = RelPath::from_bytes(&known.name) else { return false };
-    let there = name.on(&known.folder.on(mount));
-    match (fs::symlink_metadata(&there), fs::symlink_metadata(here)) {
-        (Err(error), _) => error.kind() == std::io::ErrorKind::NotFound,
-        (Ok(old), Ok(new)) => {
-            let same_but_for_case = there.to_string_lossy().to_lowercase() == here.to_string_lossy().to_lowercase();
-            same_but_for_case && there != here && old.ino() == new.ino() && old.dev() == new.dev()
-        }
-        (Ok(_), Err(_)) => false,
     }
 }
 
@@ -474,27 +351,7 @@ fn loose_role(format: crate::models::FileFormat) -> FileRole {
     if format.kind() == crate::models::FileKind::Sidecar { FileRole::Sidecar } else { FileRole::Unknown }
 }
 
-fn file_write(id: FileId, folder_id: FolderId, image_id: Option<ImageId>, role: FileRole, file: &super::read::ScannedFile) -> FileWrite {
-    FileWrite {
-        id,
-        folder_id,
-        image_id,
-        name_hex: hex(file.entry.name.as_encoded_bytes()),
-        name: file.name.clone(),
-        format: file.entry.format.name(),
-        role: role.name(),
-        size_bytes: i64::try_from(file.entry.size_bytes).unwrap_or(i64::MAX),
-        modified_at_ns: file.entry.modified_at_ns,
-        fingerprint_hex: file.reading.fingerprint.map(|fingerprint| hex(&fingerprint)),
-        facts: file.reading.facts.clone(),
-        error: file.reading.error.clone(),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
+/// Folders above a path; 0 for the root.
+fn depth(path: &RelPath) -> usize {
+    if path.is_root() { 0 } else { 1 + path.as_bytes().iter().filter(|byte| **byte == b'/').count() }
 }

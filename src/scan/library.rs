@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Mutex, PoisonError, atomic::Ordering, mpsc},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering, mpsc},
 };
 
 use anyhow::Context;
@@ -20,11 +20,11 @@ use super::{
 use crate::{
     config::Config,
     db::{
-        Db, PooledPg,
-        ingest::{self, KnownFile, KnownFolder},
+        Db, DbError, PgConnection, PooledPg,
+        known::{self, KnownFile, KnownFolder},
         scans, sidecars, vaults,
     },
-    models::{FolderId, RelPath},
+    models::{FolderId, RelPath, ScanId, VaultId},
 };
 
 /// How a scan of the library ended.
@@ -67,19 +67,22 @@ pub fn scan_library(
     let (done, waiting) = mpsc::channel::<()>();
     let mut offline = Vec::new();
     let outcome = std::thread::scope(|threads| {
-        let mut beating = db.get()?;
         let progress = &progress;
         threads.spawn(move || {
             tick(progress, &waiting, on_event, |summary| {
-                let json = serde_json::json!(summary);
-                if let Err(error) = scans::record_scan_progress(&mut beating, scan, &json) {
+                if let Err(error) = beat(db, scan, summary) {
                     tracing::warn!(%error, "the scan's progress could not be recorded");
                 }
             });
         });
         let outcome = targets.iter().try_for_each(|target| {
-            on_event(&Event::Vault { name: &target.vault.name, path: &target.vault.mount.to_string_lossy() });
-            scan_vault(db, host, target, options, progress, &mut offline)
+            let moved_from = target.moved_from.as_deref().map(std::path::Path::to_string_lossy);
+            on_event(&Event::Vault {
+                name: &target.vault.name,
+                path: &target.vault.mount.to_string_lossy(),
+                moved_from: moved_from.as_deref(),
+            });
+            scan_vault(db, &mut conn, host, target, options, progress, &mut offline)
                 .with_context(|| format!("while scanning the vault `{}`", target.vault.name))
         });
         drop(done);
@@ -103,8 +106,13 @@ pub fn scan_library(
     Ok(LibraryScan { summary, problems: progress.problems_kept(), offline, interrupted })
 }
 
+fn beat(db: &Db, scan: ScanId, summary: &Summary) -> Result<(), DbError> {
+    Ok(scans::record_scan_progress(&mut *db.get()?, scan, &serde_json::json!(summary))?)
+}
+
 fn scan_vault(
     db: &Db,
+    conn: &mut PgConnection,
     host: &str,
     target: &Target,
     options: &ScanOptions,
@@ -112,34 +120,32 @@ fn scan_vault(
     offline: &mut Vec<(String, String)>,
 ) -> anyhow::Result<()> {
     let vault = &target.vault;
-    let mut conn = db.get()?;
-    let mut lock = db.get()?;
+    let mut reading = db.get()?;
     anyhow::ensure!(
-        scans::try_lock_vault(&mut lock, vault.id)?,
+        scans::try_lock_vault(&mut reading, vault.id)?,
         "another scan of it is running\nhint: wait for it, or look at its progress in the browser"
     );
-    let mut lock = Unlock(lock, vault.id);
-    sidecars::wait_for_writing(&mut lock.0, vault.id)?;
-    let files_before = vaults::count_present_files(&mut conn, vault.id)?;
+    let locked = Locked { conn: Mutex::new(reading), vault: vault.id };
+    sidecars::wait_for_writing(&mut locked.get(), vault.id)?;
+    let files_before = vaults::count_present_files(conn, vault.id)?;
     let root_names = match vault::check_root(vault, files_before) {
         Ok(names) => names,
         Err(reason) => {
             tracing::warn!(vault.name = vault.name, reason, "the vault is offline; nothing of it is changed");
-            vaults::record_vault_state(&mut conn, vault.id, Some(&reason))?;
+            vaults::record_vault_state(conn, vault.id, Some(&reason))?;
             offline.push((vault.name.clone(), reason));
             return Ok(());
         }
     };
-    vaults::record_vault_state(&mut conn, vault.id, None)?;
-    ingest::prefer_speed(&mut conn)?;
-    let other_vaults: Vec<PathBuf> = vaults::list_mounted_vaults(&mut conn, host)?
+    vaults::record_vault_state(conn, vault.id, None)?;
+    let other_vaults: Vec<PathBuf> = vaults::list_mounted_vaults(conn, host)?
         .into_iter()
         .filter(|other| other.id != vault.id && other.mount.starts_with(&vault.mount))
         .map(|other| other.mount)
         .collect();
-    let known = ingest::list_known_folders(&mut conn, vault.id)?;
+    let known = known::list_known_folders(conn, vault.id)?;
     let ids = known.iter().map(|folder| (folder.path.clone(), folder.id)).collect();
-    let memory = DbMemory::new(db.get()?, &known);
+    let memory = DbMemory::new(&locked, &known);
     let reader = options.reader();
     let run = Run {
         mount: &vault.mount,
@@ -150,7 +156,7 @@ fn scan_vault(
         stop: &options.stop,
         progress,
     };
-    let mut ingest = Ingest::new(&mut conn, vault, ids, progress);
+    let mut ingest = Ingest::new(conn, vault, ids, progress);
     let start = |(folder, recursive): &(RelPath, bool)| Start { folder: folder.clone(), recursive: *recursive, forced: false };
     let starts: Vec<Start> = target.folders.iter().map(start).collect();
     let visited = write_all(&run, &starts, &memory, &mut ingest, options.batch_size)?;
@@ -160,24 +166,35 @@ fn scan_vault(
         let divided = ingest.divided_folders()?;
         if !divided.is_empty() {
             let starts: Vec<Start> = divided.into_iter().map(|folder| Start { folder, recursive: false, forced: true }).collect();
-            let memory = DbMemory::new(db.get()?, &ingest::list_known_folders(&mut *db.get()?, vault.id)?);
+            let memory = DbMemory::new(&locked, &known::list_known_folders(&mut locked.get(), vault.id)?);
             write_all(&run, &starts, &memory, &mut ingest, options.batch_size)?;
         }
-        vaults::record_root_names(&mut conn, vault.id, &root_names)?;
+        vaults::record_root_names(&mut locked.get(), vault.id, &root_names)?;
     }
     Ok(())
 }
 
-fn write_all(run: &Run<'_>, starts: &[Start], memory: &DbMemory, ingest: &mut Ingest<'_>, batch_size: usize) -> anyhow::Result<Visited> {
+/// Files of the first transaction: a writer that waits for a whole batch would begin when a small library has been read.
+const FIRST_BATCH: usize = 125;
+
+fn write_all(
+    run: &Run<'_>,
+    starts: &[Start],
+    memory: &DbMemory<'_>,
+    ingest: &mut Ingest<'_>,
+    batch_size: usize,
+) -> anyhow::Result<Visited> {
     let mut batch: Vec<FolderScan> = Vec::new();
     let mut files = 0;
+    let mut enough = FIRST_BATCH.min(batch_size);
     let visited = run.run(starts, memory, |scan| {
         files += scan.listed.max(1);
         batch.push(scan);
-        if files >= batch_size {
+        if files >= enough {
             ingest.write(&batch)?;
             batch.clear();
             files = 0;
+            enough = (enough * 2).min(batch_size);
         }
         Ok(())
     })?;
@@ -192,12 +209,24 @@ fn gone_folders(known: &[KnownFolder], target: &Target, visited: &Visited) -> Ve
     known.iter().filter(|folder| in_scope(&folder.path) && visited.is_gone(&folder.path)).map(|folder| folder.id).collect()
 }
 
-/// Gives the lock back to the pool's connection, whose session would otherwise keep it.
-struct Unlock(PooledPg, crate::models::VaultId);
+/// The right to scan a vault, and the session that has it: it also answers what is known, so that a scan needs one connection less.
+struct Locked {
+    conn: Mutex<PooledPg>,
+    vault: VaultId,
+}
 
-impl Drop for Unlock {
+impl Locked {
+    fn get(&self) -> MutexGuard<'_, PooledPg> {
+        self.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the right back: the pool's connection goes on, and its session would otherwise keep it.
+impl Drop for Locked {
     fn drop(&mut self) {
-        let unlocked = sidecars::unlock_writing(&mut self.0, self.1).and_then(|_| scans::unlock_vault(&mut self.0, self.1));
+        // One guard: a second one would wait for the first.
+        let mut conn = self.get();
+        let unlocked = sidecars::unlock_writing(&mut conn, self.vault).and_then(|_| scans::unlock_vault(&mut conn, self.vault));
         if let Err(error) = unlocked {
             tracing::warn!(%error, "the scan's lock could not be given back");
         }
@@ -205,25 +234,24 @@ impl Drop for Unlock {
 }
 
 /// What the database knows of a vault.
-struct DbMemory {
-    conn: Mutex<PooledPg>,
+struct DbMemory<'a> {
+    conn: &'a Locked,
     folders: HashMap<RelPath, (FolderId, Option<[u8; 16]>)>,
 }
 
-impl DbMemory {
-    fn new(conn: PooledPg, known: &[KnownFolder]) -> Self {
+impl<'a> DbMemory<'a> {
+    fn new(conn: &'a Locked, known: &[KnownFolder]) -> Self {
         let folders = known.iter().map(|folder| (folder.path.clone(), (folder.id, folder.digest))).collect();
-        Self { conn: Mutex::new(conn), folders }
+        Self { conn, folders }
     }
 }
 
-impl Memory for DbMemory {
+impl Memory for DbMemory<'_> {
     fn folder(&self, folder: &RelPath) -> Option<(FolderId, Option<[u8; 16]>)> {
         self.folders.get(folder).copied()
     }
 
     fn files(&self, folder: FolderId) -> anyhow::Result<Vec<KnownFile>> {
-        let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(ingest::list_known_files(&mut conn, folder)?)
+        Ok(known::list_known_files(&mut self.conn.get(), folder)?)
     }
 }

@@ -46,8 +46,9 @@ pub fn image_facts(primary: &Facts, others: &[&Facts], sidecars: &[&Facts]) -> F
         fill_gaps(&mut facts, other);
         facts.motion_photo |= other.motion_photo;
         if facts.width_px.is_none() || facts.height_px.is_none() {
-            // The three only make sense together.
-            (facts.width_px, facts.height_px, facts.orientation) = (other.width_px, other.height_px, other.orientation);
+            // These only make sense together.
+            (facts.width_px, facts.height_px, facts.orientation, facts.decoder_turns) =
+                (other.width_px, other.height_px, other.orientation, other.decoder_turns);
         }
     }
     let (takeout, xmp): (Vec<&Facts>, Vec<&Facts>) =

@@ -13,6 +13,8 @@ mod library;
 mod moment;
 mod progress;
 mod read;
+mod recognise;
+mod resolve;
 mod run;
 mod vault;
 mod walk;
@@ -83,6 +85,9 @@ pub enum Event<'a> {
         name: &'a str,
         /// Where it is mounted here.
         path: &'a str,
+        /// Where it was mounted before, if it was found elsewhere just now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        moved_from: Option<&'a str>,
     },
     /// How far it is; several times a second.
     Progress(&'a Summary),

@@ -15,13 +15,10 @@ use super::{
     walk::{Entry, Listing},
 };
 use crate::{
-    db::ingest::KnownFile,
-    media::{FileReading, MetaReader},
+    db::known::KnownFile,
+    media::{FileReading, MetaReader, READING_VERSION},
     models::{FileFormat, FolderId, RelPath},
 };
-
-/// Part of every folder's digest: raised when files must be read again because the readers learned something.
-pub(crate) const READING_VERSION: &[u8] = b"hm reading 2";
 
 /// One file of a folder, read or remembered.
 pub(crate) struct ScannedFile {
@@ -117,7 +114,8 @@ impl Reading<'_> {
     fn read_file(&self, folder_path: &Path, folder: &RelPath, entry: &Entry, known: Option<&KnownFile>) -> FileReading {
         let unchanged =
             known.filter(|row| u64::try_from(row.size_bytes) == Ok(entry.size_bytes) && row.modified_at_ns == entry.modified_at_ns);
-        if let Some(row) = unchanged.filter(|row| !self.full && row.fingerprint.is_some()) {
+        let read_as_now = |row: &&KnownFile| row.fingerprint.is_some() && row.facts.version == READING_VERSION;
+        if let Some(row) = unchanged.filter(read_as_now).filter(|_| !self.full) {
             add(&self.progress.files_unchanged, 1);
             return remembered(row);
         }

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::recognise::{Recognised, recognise};
 use crate::{
     config::VaultConfig,
     db::{PgConnection, QueryError, vaults, vaults::MountedVault},
@@ -29,6 +30,18 @@ pub enum VaultError {
     /// The file is of no vault's kind.
     #[error("`{0}` is neither a folder nor a file")]
     NoFolder(PathBuf),
+    /// A vault whose place is configured lies somewhere else.
+    #[error(
+        "`{path}` is the vault `{name}`, which the configuration places at `{configured}`\nhint: set `path` of `[vaults.{name}]` to `{path}`"
+    )]
+    Configured {
+        /// Where the vault is.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+        /// Where it is said to be.
+        configured: PathBuf,
+    },
     /// The database failed.
     #[error(transparent)]
     Database(#[from] QueryError),
@@ -40,6 +53,8 @@ pub(crate) struct Target {
     pub(crate) vault: MountedVault,
     /// Folders to scan: (path, with all below).
     pub(crate) folders: Vec<(RelPath, bool)>,
+    /// Where the vault was mounted before, if it was found elsewhere just now.
+    pub(crate) moved_from: Option<PathBuf>,
 }
 
 /// Finds the vault of each path, makes one for a folder that none holds, and gathers the paths by vault.
@@ -66,14 +81,17 @@ pub(crate) fn resolve(
                 None => return Err(VaultError::NotThere { path: given.clone(), source }),
             },
         };
-        let vault = match holder(&mounted, &path) {
-            Some(vault) => vault.clone(),
-            None => adopt(conn, host, &path)?,
+        let (vault, moved_from) = match holder(&mounted, &path) {
+            Some(vault) => (vault.clone(), None),
+            None => match recognise(conn, &mounted, &path)? {
+                Some(found) => remount(conn, host, configured, found)?,
+                None => (adopt(conn, host, &path)?, None),
+            },
         };
         let folder = RelPath::below(&vault.mount, &path).unwrap_or_else(|_| RelPath::root());
         match targets.iter_mut().find(|target| target.vault.id == vault.id) {
             Some(target) => target.folders.push((folder, recursive)),
-            None => targets.push(Target { vault, folders: vec![(folder, recursive)] }),
+            None => targets.push(Target { vault, folders: vec![(folder, recursive)], moved_from }),
         }
     }
     for target in &mut targets {
@@ -85,6 +103,24 @@ pub(crate) fn resolve(
 /// The innermost vault that holds a path.
 fn holder<'a>(mounted: &'a [MountedVault], path: &Path) -> Option<&'a MountedVault> {
     mounted.iter().filter(|vault| path.starts_with(&vault.mount)).max_by_key(|vault| vault.mount.as_os_str().len())
+}
+
+/// Records the new place of a vault that was found elsewhere.
+fn remount(
+    conn: &mut PgConnection,
+    host: &str,
+    configured: &BTreeMap<String, VaultConfig>,
+    found: Recognised,
+) -> Result<(MountedVault, Option<PathBuf>), VaultError> {
+    let Recognised { vault, mount } = found;
+    if let Some(config) = configured.get(&vault.name) {
+        // The next run would put it back: only its owner can say otherwise.
+        return Err(VaultError::Configured { path: mount, name: vault.name, configured: config.path.clone() });
+    }
+    vaults::upsert_vault(conn, &vault.name, host, &mount)?;
+    tracing::info!(vault.name = vault.name, vault.path = %mount.display(), "a vault was found elsewhere than before");
+    let before = vault.mount.clone();
+    Ok((MountedVault { mount, ..vault }, Some(before)))
 }
 
 /// Makes a vault of a folder, under the folder's own name or that name and a number.

@@ -48,7 +48,8 @@ impl Listing {
     /// Names, sizes and times in one number: equal to the last scan's means nothing to do.
     pub(crate) fn digest(&self) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(super::read::READING_VERSION);
+        // Where the readers learned something, every folder is looked into again.
+        hasher.update(&crate::media::READING_VERSION.to_le_bytes());
         for entry in &self.entries {
             hasher.update(&(entry.name.len() as u64).to_le_bytes());
             hasher.update(entry.name.as_bytes());
@@ -106,6 +107,8 @@ impl Walk<'_> {
             listing.complete = false;
             listing.problems.push((folder, format!("cannot list the folder: {error}")));
         }
+        let nfc = |entry: &Entry| crate::models::nfc(&entry.name);
+        super::group::without_strays(&mut listing.entries, nfc, |entry| entry.format);
         listing.entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         (listing, below)
     }
@@ -239,6 +242,71 @@ mod tests {
             found.values().flat_map(|listing| listing.entries.iter().map(|e| format!("{}/{}", listing.folder, e.name.display()))).collect();
         assert_eq!(names, ["/a.JPG", "2019/x.CR2", "2019/x.CR2.xmp"]);
         assert!(found.values().all(|listing| listing.complete && listing.problems.is_empty()));
+    }
+
+    /// What NAS, systems and photo programs leave between photographs.
+    #[test]
+    fn every_kind_of_junk_is_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = [
+            "@eaDir",
+            "@__thumb",
+            ".@__thumb",
+            "#recycle",
+            "#snapshot",
+            "@Recycle",
+            "@Recently-Snapshot",
+            "@tmp",
+            ".Spotlight-V100",
+            ".Trashes",
+            ".fseventsd",
+            ".TemporaryItems",
+            "Network Trash Folder",
+            "__MACOSX",
+            "$RECYCLE.BIN",
+            "System Volume Information",
+            ".Trash-1000",
+            ".dtrash",
+            "lost+found",
+            ".stversions",
+            ".stfolder",
+            "thumbnails",
+            ".thumbnails",
+            "Lightroom Catalog",
+            "Catalog Previews.lrdata",
+            "Catalog.lrcat-data",
+            ".photostructure",
+            "Recently Deleted",
+            "Family.photoslibrary",
+        ];
+        for folder in folders {
+            touch(root.path(), &format!("deep/{folder}/IMG_1.JPG"));
+            touch(root.path(), &format!("deep/{folder}/below/IMG_2.CR2"));
+        }
+        for file in [
+            "SYNOFILE_THUMB_M.jpg",
+            "SYNOPHOTO_THUMB_XL.jpg",
+            ".DS_Store",
+            "._IMG_1.JPG",
+            "Thumbs.db",
+            "desktop.ini",
+            ".picasa.ini",
+            "Picasa.ini",
+            "IMG_1.txt",
+            "song.mp3",
+        ] {
+            touch(root.path(), &format!("deep/{file}"));
+        }
+        touch(root.path(), "deep/IMG_9.JPG");
+        // Names that only resemble junk.
+        for folder in ["recycle", "Thumbnails of Rome", "my @eaDir"] {
+            touch(root.path(), &format!("{folder}/IMG_1.JPG"));
+        }
+        let found = listings(root.path(), &[]);
+        let names: Vec<String> =
+            found.values().flat_map(|listing| listing.entries.iter().map(|e| format!("{}/{}", listing.folder, e.name.display()))).collect();
+        assert_eq!(names, ["Thumbnails of Rome/IMG_1.JPG", "deep/IMG_9.JPG", "my @eaDir/IMG_1.JPG", "recycle/IMG_1.JPG"]);
+        assert_eq!(found.len(), 5, "no folder of junk was even listed: {:?}", found.keys());
     }
 
     #[test]

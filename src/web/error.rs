@@ -8,7 +8,7 @@ use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, RETRY_AFTER},
+        header::{ACCEPT, ALLOW, CACHE_CONTROL, RETRY_AFTER},
     },
 };
 use serde::Serialize;
@@ -25,6 +25,8 @@ use crate::{
 pub enum WebError {
     /// There is no such image, file, folder or page; the word says which.
     NotFound(&'static str),
+    /// The address has no such method; the text names those it has, as `Allow` does.
+    Method(String),
     /// A part of the address cannot be understood.
     Filter(FilterError),
     /// A part of the request cannot be understood; the text says which and what was expected.
@@ -54,6 +56,7 @@ impl WebError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "not_found",
+            Self::Method(_) => "method_not_allowed",
             Self::Filter(_) => "bad_filter",
             Self::BadRequest(_) => "bad_request",
             Self::Conflict(_) => "conflict",
@@ -72,7 +75,7 @@ impl WebError {
     pub fn recovery(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::NotFound("folder") => Some(("/folders", "All folders")),
-            Self::NotFound(_) | Self::Filter(_) | Self::BadRequest(_) | Self::Conflict(_) => Some(("/", "All photos")),
+            Self::NotFound(_) | Self::Method(_) | Self::Filter(_) | Self::BadRequest(_) | Self::Conflict(_) => Some(("/", "All photos")),
             Self::VaultOffline(..) | Self::FileMissing(_) | Self::NoPicture(_) => Some(("/", "Back to the photos")),
             Self::PicturePending | Self::CrossOrigin | Self::WrongHost | Self::Unavailable(..) | Self::Internal(_) => None,
         }
@@ -84,6 +87,7 @@ impl fmt::Display for WebError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound(what) => write!(f, "There is no such {what}."),
+            Self::Method(allowed) => write!(f, "This address cannot be asked in this way, but by {allowed}."),
             Self::Filter(error) => write!(f, "{error}"),
             Self::BadRequest(text) | Self::Conflict(text) => f.write_str(text),
             Self::NoPicture(reason) => write!(f, "No picture can be made of this image: {reason}."),
@@ -102,6 +106,7 @@ impl ResponseError for WebError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound(_) | Self::NoPicture(_) | Self::FileMissing(_) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Filter(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::PicturePending | Self::VaultOffline(..) | Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
@@ -157,6 +162,9 @@ pub(super) fn render(error: &WebError, request: &HttpRequest, request_id: &str) 
     response.insert_header((CACHE_CONTROL, "no-store"));
     if error.status_code() == StatusCode::SERVICE_UNAVAILABLE {
         response.insert_header((RETRY_AFTER, "2"));
+    }
+    if let WebError::Method(allowed) = error {
+        response.insert_header((ALLOW, allowed.as_str()));
     }
     if request.path().starts_with("/api/") {
         let body = ErrorBody { code: error.code().to_owned(), message: error.to_string(), request_id: request_id.to_owned() };

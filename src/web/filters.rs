@@ -12,9 +12,9 @@ use super::{
 use crate::{
     db::{
         facets::{FacetValue, Facets, YearFacet},
-        folders::breadcrumbs,
+        folders::{FolderFacet, breadcrumbs},
     },
-    models::{Filter, FolderId},
+    models::Filter,
 };
 
 /// One value of a filter.
@@ -56,7 +56,8 @@ struct YearLink {
 struct Form {
     text: String,
     choices: Vec<Choices>,
-    folder: Option<(FolderId, String)>,
+    /// Those with most images, the chosen one first.
+    folders: Vec<Choice>,
     years: Vec<YearLink>,
 }
 
@@ -73,22 +74,50 @@ struct FiltersFragment {
     form: Form,
 }
 
+/// The choice of folders alone, narrowed by words.
+#[derive(Template)]
+#[template(path = "filters.html", block = "folder_options")]
+struct FoldersFragment {
+    form: Form,
+}
+
 /// `GET /filters`.
 pub(super) async fn show(state: Data<State>, pairs: Pairs, htmx: Htmx) -> Result<HttpResponse, WebError> {
     let filter = page::filter_of(&pairs)?;
     let counted = state.facets(&filter).await?;
-    let folder_name = match filter.folder {
-        Some(folder) => state.db.run(move |conn| breadcrumbs(conn, folder)).await?.and_then(|mut steps| steps.pop()).map(|step| step.name),
-        None => None,
-    };
-    let form = form(&filter, &counted, folder_name);
+    let folders = folders(&state, &filter, "").await?;
+    let form = form(&filter, &counted, folders);
     if htmx.0 {
         return page::html(&FiltersFragment { form });
     }
     page::html(&FiltersPage { layout: Layout { title: "Filters".to_owned(), tab: Tab::Photos, filter }, form })
 }
 
-fn form(filter: &Filter, facets: &Facets, folder_name: Option<String>) -> Form {
+/// `GET /filters/folders?words=`: the folders within the filter whose paths have the words, as options of the form.
+pub(super) async fn show_folders(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    let filter = page::filter_of(&pairs)?;
+    let words = page::value_of(&pairs, "words").unwrap_or_default();
+    let folders = folders(&state, &filter, words).await?;
+    page::html(&FoldersFragment { form: Form { text: String::new(), choices: Vec::new(), folders, years: Vec::new() } })
+}
+
+/// The chosen folder, whatever the words, and then those that have them.
+async fn folders(state: &Data<State>, filter: &Filter, words: &str) -> Result<Vec<Choice>, WebError> {
+    let found = state.folder_facets(filter, words).await?;
+    let option = |folder: &FolderFacet| choice(folder.id.to_string(), folder.path.clone(), folder.count);
+    let Some(chosen) = filter.folder else { return Ok(found.iter().map(option).collect()) };
+    let first = match found.iter().find(|folder| folder.id == chosen) {
+        Some(folder) => Some(option(folder)),
+        None => state.db.run(move |conn| breadcrumbs(conn, chosen)).await?.map(|steps| {
+            let names: Vec<String> = steps.into_iter().map(|step| step.name).collect();
+            Choice { value: chosen.to_string(), words: names.join("/"), is_chosen: false }
+        }),
+    };
+    let first = first.map(|first| Choice { is_chosen: true, ..first });
+    Ok(first.into_iter().chain(found.iter().filter(|folder| folder.id != chosen).map(option)).collect())
+}
+
+fn form(filter: &Filter, facets: &Facets, folders: Vec<Choice>) -> Form {
     let years = facets.years.iter().map(|year| choice(year.year.to_string(), year.year.to_string(), year.count)).collect();
     let names =
         |values: &[FacetValue<String>]| values.iter().map(|found| choice(found.value.clone(), found.value.clone(), found.count)).collect();
@@ -114,9 +143,8 @@ fn form(filter: &Filter, facets: &Facets, folder_name: Option<String>) -> Form {
             None => part.options.push(Choice { value: value.clone(), words: format!("{value} (0)"), is_chosen: true }),
         }
     }
-    let folder = filter.folder.map(|id| (id, folder_name.unwrap_or_else(|| id.to_string())));
     let text = filter.text.clone().unwrap_or_default();
-    Form { text, choices, folder, years: year_links(filter, &facets.years) }
+    Form { text, choices, folders, years: year_links(filter, &facets.years) }
 }
 
 fn choice(value: String, words: String, count: i64) -> Choice {
@@ -182,7 +210,7 @@ mod tests {
     #[test]
     fn a_chosen_value_stays_chosen_even_where_it_leaves_nothing() {
         let filter = Filter { camera: Some("Gone".to_owned()), ..Filter::default() };
-        let form = form(&filter, &Facets::default(), None);
+        let form = form(&filter, &Facets::default(), Vec::new());
         let camera = form.choices.iter().find(|part| part.name == "camera").unwrap();
         assert_eq!(camera.options, [Choice { value: "Gone".into(), words: "Gone (0)".into(), is_chosen: true }]);
     }

@@ -9,13 +9,14 @@ use super::{
     State, WebError,
     folders::FolderHead,
     page::{self, Layout, Pairs, Tab},
-    tiles::{Day, days},
+    tiles::{Day, count_days, days},
 };
 use crate::{
     db::{
+        PgConnection,
         folders::breadcrumbs,
         gallery::{GalleryCard, list_cards, list_cards_of_days},
-        timeline::list_marks,
+        timeline::{find_timeline_day, list_marks},
     },
     models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType},
 };
@@ -156,10 +157,21 @@ async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, 
                 (from, _) => from.is_some(),
             };
             let steps = wanted.folder.map(|folder| breadcrumbs(conn, folder)).transpose()?.flatten();
-            Ok::<_, crate::db::DbError>((cards, has_other_side, steps.and_then(|mut steps| steps.pop()).map(|step| step.name)))
+            let folder = steps.map(|steps| steps.into_iter().map(|step| step.name).collect::<Vec<_>>().join("/"));
+            Ok::<_, crate::db::DbError>((cards, has_other_side, folder))
         })
         .await?;
     let page = PageOfCards::cut(cards, start.direction, has_other_side);
+    let mut days = days(&page.cards, filter);
+    let ends = days_cut_by(&page);
+    let mut cut = Vec::new();
+    if !ends.is_empty() {
+        let wanted = filter.clone();
+        let count =
+            move |conn: &mut PgConnection| ends.iter().map(|day| find_timeline_day(conn, &wanted, *day)).collect::<Result<Vec<_>, _>>();
+        cut = state.db.run(count).await?.into_iter().flatten().collect();
+    }
+    count_days(&mut days, &cut);
     let turn = |key, cursor: Option<Cursor>| cursor.map(|cursor| page::address(path, filter, &[(key, cursor.to_string())]));
     Ok(GalleryView {
         query: page::query(filter, &[]),
@@ -170,7 +182,7 @@ async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, 
         chips: chips(filter, folder_name),
         is_all: filter.is_all(),
         here: page::address(path, filter, &[]),
-        days: days(&page.cards, filter),
+        days,
     })
 }
 
@@ -199,6 +211,14 @@ impl PageOfCards {
         let older = cards.last().filter(|_| has_older).map(GalleryCard::cursor);
         Self { cards, newer, older }
     }
+}
+
+/// The days at the ends of a page that may go on beyond it.
+fn days_cut_by(page: &PageOfCards) -> Vec<NaiveDate> {
+    let ends = [page.newer, page.older].into_iter().flatten();
+    let mut days: Vec<NaiveDate> = ends.map(|cursor| cursor.captured_at.date()).collect();
+    days.dedup();
+    days
 }
 
 /// The filters in force as words, each with the address without it.

@@ -1,7 +1,11 @@
 //! The whole URL space in one list. HTML addresses may change any day; `/api/v1` may not.
+//!
+//! An address is found by its path alone, the first that fits: a fixed word stands before a `{name}` in its place. A method that it does
+//! not have is refused with those it has, and `OPTIONS` names them.
 
 use actix_web::{
-    guard,
+    HttpRequest, HttpResponse, Resource, guard,
+    http::{Method, header::ALLOW},
     web::{self, ServiceConfig},
 };
 
@@ -25,7 +29,11 @@ macro_rules! routes {
 
         /// Puts every address into the application.
         pub(super) fn configure(config: &mut ServiceConfig) {
-            $(config.route($path, $method().to($handler));)+
+            let mut resources = Vec::new();
+            $(add(&mut resources, $path, $method().to($handler));)+
+            for (_, resource) in resources {
+                config.service(resource.default_service(web::to(other_method)));
+            }
         }
     };
 }
@@ -41,10 +49,14 @@ routes! {
     get "/timeline.json" => gallery::show_timeline;
     /// What a filter can be, with counts.
     get "/filters" => filters::show;
+    /// Folders that a filter could be narrowed to, found by words.
+    get "/filters/folders" => filters::show_folders;
     /// The newest image of a filter.
     get "/images/newest" => image::newest;
     /// The oldest image of a filter.
     get "/images/oldest" => image::oldest;
+    /// Makes one image of several.
+    post "/images/merge" => grouping::merge;
     /// One image with its facts and files.
     get "/images/{id}" => image::show;
     /// The roots of all vaults.
@@ -59,8 +71,6 @@ routes! {
     post "/scans" => status::start_scan;
     /// Makes an image of its own from chosen files.
     post "/images/{id}/split" => grouping::split;
-    /// Makes one image of several.
-    post "/images/merge" => grouping::merge;
     /// A picture of an image, `thumbnail` or `proxy`; with `?key=` it may be kept for ever.
     get "/pictures/{image}/{size}" => files::picture;
     /// An original, with ranges; `?download=1` to save it.
@@ -119,6 +129,31 @@ fn post() -> actix_web::Route {
 
 fn patch() -> actix_web::Route {
     web::patch()
+}
+
+/// Adds a method to an address.
+fn add(resources: &mut Vec<(&'static str, Resource)>, path: &'static str, route: actix_web::Route) {
+    let at = resources.iter().position(|(known, _)| *known == path).unwrap_or(resources.len());
+    let resource = if at < resources.len() { resources.remove(at).1 } else { web::resource(path) };
+    resources.insert(at, (path, resource.route(route)));
+}
+
+/// The methods of an address as `Allow` names them.
+fn allowed(path: &str) -> String {
+    let methods = ROUTES.iter().filter(|route| route.path == path).map(|route| match route.method {
+        "get" => "GET, HEAD".to_owned(),
+        method => method.to_ascii_uppercase(),
+    });
+    methods.chain(["OPTIONS".to_owned()]).collect::<Vec<_>>().join(", ")
+}
+
+/// An address asked by a method it does not have.
+async fn other_method(request: HttpRequest) -> Result<HttpResponse, WebError> {
+    let allowed = allowed(&request.match_pattern().unwrap_or_default());
+    if *request.method() == Method::OPTIONS {
+        return Ok(HttpResponse::NoContent().insert_header((ALLOW, allowed)).finish());
+    }
+    Err(WebError::Method(allowed))
 }
 
 /// Any other address.

@@ -7,6 +7,7 @@ use crate::{
     db::{
         Db,
         facets::{Facets, facets},
+        folders::{FolderFacet, list_folder_facets},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
     },
@@ -16,6 +17,9 @@ use crate::{
 
 /// A filter as the pairs of its address, which can be compared.
 type Question = Vec<(&'static str, String)>;
+
+/// Folders offered at a time: more are found by typing.
+const MOST_FOLDERS: i64 = 40;
 
 /// What handlers share.
 pub struct State {
@@ -32,6 +36,7 @@ pub struct State {
     /// Counters of requests.
     pub metrics: Metrics,
     facets: Cache<Question, Facets>,
+    folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
     counts: Cache<(), Counts>,
 }
@@ -47,6 +52,7 @@ impl State {
             started_at: Instant::now(),
             metrics: Metrics::default(),
             facets: Cache::default(),
+            folders: Cache::default(),
             timelines: Cache::default(),
             counts: Cache::default(),
         }
@@ -59,6 +65,19 @@ impl State {
     pub async fn facets(&self, filter: &Filter) -> Result<Arc<Facets>, WebError> {
         let filter = filter.clone();
         self.facets.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| facets(conn, &filter)).await?)).await
+    }
+
+    /// Lists the folders that a filter could be narrowed to, of those that have the words; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn folder_facets(&self, filter: &Filter, words: &str) -> Result<Arc<Vec<FolderFacet>>, WebError> {
+        // The folder chosen now narrows nothing here.
+        let filter = Filter { folder: None, ..filter.clone() };
+        let words = words.to_owned();
+        let question = (filter.to_pairs(), words.clone());
+        let ask = async || Ok(self.db.run(move |conn| list_folder_facets(conn, &filter, &words, MOST_FOLDERS)).await?);
+        self.folders.get(question, ask).await
     }
 
     /// Lists the days of a filter, newest first; an answer that took long is kept for a while.

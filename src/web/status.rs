@@ -112,10 +112,15 @@ impl PicturesView {
         Some(Self {
             lacking: page::grouped(lacking as i64),
             percent: (tried * 100.0 / (tried + lacking)) as u64,
-            rate: rate_per_s.map_or_else(String::new, |rate| format!("{rate:.0} a second")),
+            rate: rate_per_s.map_or_else(String::new, rate_words),
             time_left: rate_per_s.map_or_else(String::new, |rate| time_left(lacking / rate)),
         })
     }
+}
+
+/// `12 a second`; where that would be none, `40 a minute`.
+fn rate_words(rate_per_s: f64) -> String {
+    if rate_per_s >= 1.0 { format!("{rate_per_s:.0} a second") } else { format!("{:.0} a minute", (rate_per_s * 60.0).max(1.0)) }
 }
 
 /// How long something will take, as people say it.
@@ -178,6 +183,7 @@ mod tests {
         let view = PicturesView::read(&serde_json::json!({"done": 20, "failed": 10, "lacking": 1170, "rate_per_s": 12.4})).unwrap();
         assert_eq!((view.lacking.as_str(), view.percent, view.time_left.as_str()), ("1,170", 2, "about 2 minutes left"));
         assert_eq!(view.rate, "12 a second");
+        assert_eq!([0.3, 0.001, 1.4].map(rate_words), ["18 a minute", "1 a minute", "1 a second"]);
         assert_eq!(PicturesView::read(&serde_json::json!({"done": 30, "lacking": 0})), None);
     }
 

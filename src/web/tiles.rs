@@ -3,7 +3,10 @@
 use chrono::{NaiveDate, NaiveDateTime};
 
 use super::page;
-use crate::{db::gallery::GalleryCard, models::Filter};
+use crate::{
+    db::{gallery::GalleryCard, timeline::TimelineDay},
+    models::Filter,
+};
 
 /// Panoramas and slivers are shown cropped between these ratios, in thousandths; `static/layout.js` knows the same.
 const RATIOS_MILLI: (i32, i32) = (500, 3500);
@@ -31,12 +34,11 @@ pub(super) struct Tile {
 impl Tile {
     /// A card, opened within the filter it was found by.
     fn new(card: &GalleryCard, filter: &Filter) -> Self {
-        let ratio_milli = card.ratio_milli.clamp(RATIOS_MILLI.0, RATIOS_MILLI.1);
         let placeholder = card.placeholder.as_deref();
         Self {
             id: card.id.0,
             name: card.base_name.clone(),
-            ratio: format!("{}.{:03}", ratio_milli / 1000, ratio_milli % 1000),
+            ratio: thousandths(shown_ratio_milli(card)),
             colour: page::mean_colour(placeholder),
             placeholder: page::placeholder_text(placeholder),
             href: page::address(&format!("/images/{}", card.id), filter, &[]),
@@ -57,6 +59,16 @@ pub(super) fn alt(is_video: bool, captured_at: NaiveDateTime, name: &str) -> Str
     format!("{what}, {}, {name}", captured_at.format("%-d %B %Y, %H:%M"))
 }
 
+/// The ratio a tile is shown at, in thousandths.
+fn shown_ratio_milli(card: &GalleryCard) -> i32 {
+    card.ratio_milli.clamp(RATIOS_MILLI.0, RATIOS_MILLI.1)
+}
+
+/// A number of thousandths for CSS: `1.500`.
+fn thousandths(milli: i32) -> String {
+    format!("{}.{:03}", milli / 1000, milli % 1000)
+}
+
 /// `Saturday, 3 August 2019`.
 pub(super) fn long_day(day: NaiveDate) -> String {
     day.format("%A, %-d %B %Y").to_string()
@@ -66,7 +78,14 @@ pub(super) fn long_day(day: NaiveDate) -> String {
 #[derive(Debug, Clone)]
 pub(super) struct Day {
     pub(super) date: NaiveDate,
+    /// `Saturday`.
+    pub(super) weekday: String,
+    /// `3 August 2019`.
     pub(super) words: String,
+    /// `1 photo`, of the whole day; `None` until [`count_days`] says it.
+    pub(super) count: Option<String>,
+    /// Sum of the tiles' ratios, for CSS: how wide they are in one line of height 1.
+    pub(super) ratio_sum: String,
     pub(super) tiles: Vec<Tile>,
 }
 
@@ -75,9 +94,26 @@ pub(super) fn days(cards: &[GalleryCard], filter: &Filter) -> Vec<Day> {
     let by_day = cards.chunk_by(|one, next| one.captured_at.date() == next.captured_at.date());
     let day = |cards: &[GalleryCard]| {
         let date = cards[0].captured_at.date();
-        Day { date, words: long_day(date), tiles: cards.iter().map(|card| Tile::new(card, filter)).collect() }
+        Day {
+            date,
+            weekday: date.format("%A").to_string(),
+            words: date.format("%-d %B %Y").to_string(),
+            count: None,
+            ratio_sum: thousandths(cards.iter().map(shown_ratio_milli).sum()),
+            tiles: cards.iter().map(|card| Tile::new(card, filter)).collect(),
+        }
     };
     by_day.map(day).collect()
+}
+
+/// Writes into the days how many images they hold. `cut` are the counts of days that are not whole on this page.
+pub(super) fn count_days(days: &mut [Day], cut: &[TimelineDay]) {
+    for day in days {
+        let on_page = day.tiles.len() as i64;
+        let counted = cut.iter().find(|counted| counted.day == day.date).map_or(on_page, |counted| i64::from(counted.image_count));
+        // A scan may have come between the two questions.
+        day.count = Some(page::photos(counted.max(on_page)));
+    }
 }
 
 #[cfg(test)]
@@ -105,8 +141,19 @@ mod tests {
     fn cards_are_cut_at_midnight_and_keep_their_order() {
         let cards = [card(3, "2019-08-04T00:00:00", 1500), card(2, "2019-08-03T23:59:59", 90), card(1, "2019-08-03T01:00:00", 12_345)];
         let days = days(&cards, &Filter::default());
-        assert_eq!(days.iter().map(|day| day.words.as_str()).collect::<Vec<_>>(), ["Sunday, 4 August 2019", "Saturday, 3 August 2019"]);
+        let words: Vec<_> = days.iter().map(|day| (day.weekday.as_str(), day.words.as_str())).collect();
+        assert_eq!(words, [("Sunday", "4 August 2019"), ("Saturday", "3 August 2019")]);
         assert_eq!(days[1].tiles.iter().map(|tile| (tile.id, tile.ratio.as_str())).collect::<Vec<_>>(), [(2, "0.500"), (1, "3.500")]);
         assert_eq!(days[1].tiles[0].alt, "Photo, 3 August 2019, 23:59, IMG_2");
+        assert_eq!(days[1].ratio_sum, "4.000");
+    }
+
+    #[test]
+    fn a_day_cut_by_its_page_says_how_many_there_are_in_all() {
+        let cards = [card(3, "2019-09-01T08:00:00", 1500), card(2, "2019-08-31T08:00:00", 1500), card(1, "2019-08-30T08:00:00", 1500)];
+        let mut days = days(&cards, &Filter::default());
+        let counted = |day: &str, image_count| TimelineDay { day: day.parse().unwrap(), image_count, ratio_milli_sum: 0 };
+        count_days(&mut days, &[counted("2019-08-30", 1_204)]);
+        assert_eq!(days.iter().map(|day| day.count.clone().unwrap()).collect::<Vec<_>>(), ["1 photo", "1 photo", "1,204 photos"]);
     }
 }

@@ -31,18 +31,20 @@ def sample_library(folder, moments=3000):
     return "`hm demo --count 1000`"
 
 
-def exif(minute, camera):
-    """An EXIF block: camera, lens, time, exposure."""
+def exif(minute, camera, note=b""):
+    """An EXIF block: camera, time, exposure. With a maker's `note` the camera is one that names its lens nowhere else."""
     day, hour = divmod(minute, 24 * 60)
     year, day = divmod(day, 336)
     time = f"{2005 + year % 20}:{1 + day // 28:02}:{1 + day % 28:02} {hour // 60:02}:{hour % 60:02}:{minute * 7 % 60:02}"
-    first = [(0x010F, 2, b"Bench\0"), (0x0110, 2, b"Model %d\0" % camera)]
+    make, model = (b"Canon\0", b"Canon EOS %dD\0" % (20 + 10 * camera)) if note else (b"Bench\0", b"Model %d\0" % camera)
+    first = [(0x010F, 2, make), (0x0110, 2, model)]
     inner = [
         (0x829A, 5, struct.pack("<II", 1, 125)),
         (0x829D, 5, struct.pack("<II", 28, 10)),
         (0x8827, 3, struct.pack("<H", 200)),
         (0x9003, 2, time.encode() + b"\0"),
         (0x920A, 5, struct.pack("<II", 35, 1)),
+        *([(0x927C, 7, note)] if note else []),
     ]
     # The pointer to the inner directory comes last, and the directory right behind the outer one.
     start = 8 + directory_length([*first, (0x8769, 4, bytes(4))])
@@ -51,7 +53,7 @@ def exif(minute, camera):
     return b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
 
 
-SIZES = {2: 1, 3: 2, 4: 4, 5: 8}
+SIZES = {2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
 
 
 def directory_length(entries):
@@ -73,13 +75,13 @@ def directory(entries, start):
     return head + bytes(4) + data
 
 
-def tiny_tree(folder, folders=500, each=100):
+def tiny_tree(folder, folders=500, each=100, note=b""):
     """JPEGs of a few hundred bytes, each with facts of its own."""
     for number in range(folders):
         place = folder / f"{2005 + number % 20}" / f"{number:04}"
         place.mkdir(parents=True)
         for index in range(each):
-            block = exif((number * each + index) * 37, index % 7)
+            block = exif((number * each + index) * 37, index % 7, note)
             (place / f"IMG_{index:04}.jpg").write_bytes(TINY[:2] + block + TINY[2:])
 
 
@@ -91,6 +93,33 @@ def linked_tree(source, folder, count, folders=2000):
         place.mkdir(parents=True)
         for index in range(number, count, folders):
             os.link(files[index % len(files)], f"{place}/IMG_{index:07}.jpg")
+
+
+def mixed_tree(source, folder, count):
+    """Hard links to files of all kinds that lie in `folder` `count` times over, those of one moment beside one another.
+
+    A third of the sources are JPEGs whose lens only a metadata child can find, as those of older cameras.
+    """
+    words = sample_library(source / "made", 1000)
+    # An empty directory of notes: read whole, and in vain.
+    tiny_tree(source / "noted", folders=10, each=70, note=bytes(16))
+    corpus = SHARED / "corpus/library"
+    if corpus.is_dir():
+        shutil.copytree(corpus, source / "real")
+        words += " and real files of many cameras"
+    files = sorted((path.relative_to(source).parts, path) for path in source.rglob("*") if path.is_file())
+    made = copy = 0
+    while made < count:
+        for parts, path in files[: count - made]:
+            place = folder / f"{copy:04}" / parts[0] / (parts[1] if len(parts) > 2 else "")
+            place.mkdir(parents=True, exist_ok=True)
+            target = place / parts[-1]
+            # Folders below a year are put together, and some names meet.
+            if not target.exists():
+                os.link(path, target)
+                made += 1
+        copy += 1
+    return words
 
 
 def large_jpegs(folder, count=40):

@@ -32,6 +32,7 @@ class Run:
     code: int
     peak_mib: float = 0.0
     child_peak_mib: float = 0.0
+    together_peak_mib: float = 0.0
 
 
 def run(command, env=None, codes=(0,), keep=True, watch=False):
@@ -52,7 +53,7 @@ def run(command, env=None, codes=(0,), keep=True, watch=False):
         wall_s = time.monotonic() - began
         limit.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
-        peaks = watcher.end() if watcher else (0.0, 0.0)
+        peaks = watcher.end() if watcher else (0.0, 0.0, 0.0)
         out.seek(0)
         err.seek(0)
         texts = out.read().decode(errors="replace"), err.read().decode(errors="replace")
@@ -74,20 +75,24 @@ class Watcher(threading.Thread):
         self.pid = pid
         self.own_mib = 0.0
         self.child_mib = 0.0
+        self.together_mib = 0.0
         self.ended = threading.Event()
         self.start()
 
     def run(self):
         while not self.ended.wait(0.1):
             self.own_mib = max(self.own_mib, memory_mib(self.pid, "VmHWM"))
+            together = memory_mib(self.pid, "VmRSS")
             for child in children(self.pid):
                 self.child_mib = max(self.child_mib, memory_mib(child, "VmHWM"))
+                together += memory_mib(child, "VmRSS")
+            self.together_mib = max(self.together_mib, together)
 
     def end(self):
-        """The peaks in MiB: of the process, and of its largest child."""
+        """The peaks in MiB: of the process, of its largest child, and of all of them at one moment."""
         self.ended.set()
         self.join()
-        return self.own_mib, self.child_mib
+        return self.own_mib, self.child_mib, self.together_mib
 
 
 def memory_mib(pid, key):
@@ -194,4 +199,14 @@ def warm(folder):
             path.read_bytes()
 
 
-__all__ = ["HM", "RUNS", "Home", "Run", "children", "cpu_s", "median", "memory_mib", "middle", "run", "warm"]
+def chill():
+    """Empties the system's page cache, as after a start of the machine; False where that is not allowed."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+    except OSError:
+        return False
+    return True
+
+
+__all__ = ["HM", "RUNS", "Home", "Run", "children", "chill", "cpu_s", "median", "memory_mib", "middle", "run", "warm"]

@@ -4,10 +4,11 @@
 #   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [start] [memory]      default: all of them
 #
 # Everything it makes lies in a temporary folder (below TMPDIR, a few GiB) and is removed. Programs that are not installed
-# (exiftool, vipsthumbnail, libfuse3) leave their rows out, and the table says so.
+# (exiftool, vipsthumbnail, libfuse3, Python's numpy and Pillow) leave their rows out, and the table says so.
 #
 #   HM_BENCH_RUNS=3         runs of each thing; the median counts
 #   HM_BENCH_FILES=1000000  files of the row about memory
+#   HM_BENCH_MIXED_FILES=100000  files of the row about memory with metadata children
 #   HM_BENCH_IMAGES=10000,100000,1000000  libraries of the rows about pages
 #   HM_BENCH_PROGRAM=…      an hm that is built already
 set -euo pipefail

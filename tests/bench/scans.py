@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import agreement as agreements
-from data import SHARED, linked_tree, sample_library, tiny_tree
-from measure import RUNS, Home, median, middle, run, warm
+from data import SHARED, linked_tree, mixed_tree, sample_library, tiny_tree
+from measure import RUNS, Home, chill, median, middle, run, warm
 from report import Group, Row, at_least, at_most
 
 EXIFTOOL = shutil.which("exiftool")
 # Scans end with 3 where some file could not be read.
 SCANNED = (0, 3)
+SLOW_MOMENTS = 1000
+MIXED_FILES = int(os.environ.get("HM_BENCH_MIXED_FILES", "100000"))
 MEMORY_FILES = int(os.environ.get("HM_BENCH_FILES", "1000000"))
 
 
@@ -39,46 +41,68 @@ def scan_once(home, library, watch=False):
     return done, next(event["summary"] for event in reversed(events) if event.get("event") == "end")
 
 
-def exiftool_scan(library, runs):
-    """Runs exiftool over a library; the median run and how many files it read."""
-    done = middle([run([EXIFTOOL, "-fast2", "-r", "-json", library], codes=(0, 1), keep=False) for _ in range(runs)])
+def exiftool_scan(library, runs, before=lambda: None):
+    """Runs exiftool over a library; the median run and how many files it read. `before` is called before each run."""
+    done = []
+    for _ in range(runs):
+        before()
+        done.append(run([EXIFTOOL, "-fast2", "-r", "-json", library], codes=(0, 1), keep=False))
+    done = middle(done)
     return done, int(re.search(r"(\d+) image files? read", done.err)[1])
 
 
 def scan(folder):
-    """A new library, with the page cache hot."""
+    """A new library, with the page cache hot and cold."""
     group = Group("scan")
     library = folder / "library"
     words = sample_library(library)
-    warm(library)
     with home_with_services(folder) as home:
-        runs, read = [], 0
-        for _ in range(RUNS):
-            home.empty()
-            done, summary = scan_once(home, library)
-            runs.append(done)
-            read = summary["files_read"]
-        ours = middle(runs)
+        cold = scans_of_new(home, library, before=chill) if chill() else None
+        cold_peer = exiftool_scan(library, 1, before=chill) if cold and EXIFTOOL else None
+        warm(library)
+        ours = scans_of_new(home, library)
+        rows = int(home.sql("SELECT (SELECT count(*) FROM images) + (SELECT count(*) FROM files)")[0][0])
+    read = ours[1]["files_read"]
     dry = middle([run(home.hm("scan", "--dry-run", "--json", library), codes=SCANNED, keep=False) for _ in range(RUNS)])
-    rates = {"into the database": ours, "`--dry-run`": dry}
-    peer, peer_files = exiftool_scan(library, min(RUNS, 3)) if EXIFTOOL else (None, 0)
-    for kind, done in rates.items():
-        rate = read / done.wall_s
-        row = Row(f"new library of {read} files, {kind}", f"{rate:,.0f} files/s")
-        cpu = Row(f"the same per CPU second, {kind}", f"{read / done.cpu_s:,.0f} files")
-        if peer:
-            row.peer = f"exiftool -fast2: {peer_files / peer.wall_s:,.0f} files/s"
-            ratio = rate / (peer_files / peer.wall_s)
-            row.ratio = f"{ratio:.1f}"
-            vars(row).update(at_least(ratio, 30))
-            cpu.peer = f"{peer_files / peer.cpu_s:,.0f} files"
-            cpu.ratio = f"{(read / done.cpu_s) / (peer_files / peer.cpu_s):.1f}"
-        group.rows += [row, cpu]
+    peer = exiftool_scan(library, RUNS) if EXIFTOOL else None
+    group.rows += rows_of_scan(f"new library of {read} files, into the database", ours[0], read, peer, 30)
+    group.rows += rows_of_scan(f"new library of {read} files, `--dry-run`", dry, read, peer, 30)
+    if cold:
+        group.rows += rows_of_scan(f"new library of {read} files, into the database, page cache emptied", cold[0], read, cold_peer)
+    else:
+        group.remarks.append("no row with an empty page cache: /proc/sys/vm/drop_caches may not be written")
+    group.rows.append(Row("rows of images and files written by the scan into the database", f"{rows / ours[0].wall_s:,.0f} rows/s"))
     group.remarks.append(f"library: {words}; median of {RUNS} runs; CPU is that of hm and its metadata children, without PostgreSQL")
+    if cold_peer:
+        group.remarks.append("exiftool ran once with the page cache emptied; programs and PostgreSQL's own files are then read from the disk, too")
     if not peer:
         group.remarks.append("exiftool is not installed: no peer")
     group.commands += ["hm scan --json LIBRARY", "hm scan --dry-run --json LIBRARY", "exiftool -fast2 -r -json LIBRARY"]
     return group
+
+
+def scans_of_new(home, library, before=lambda: None):
+    """Scans into an empty database, several times; the median run and a summary. `before` is called before each run."""
+    runs = []
+    for _ in range(RUNS):
+        home.empty()
+        before()
+        done, summary = scan_once(home, library)
+        runs.append(done)
+    return middle(runs), summary
+
+
+def rows_of_scan(what, ours, read, peer, aim=None):
+    """A row about wall time and one about CPU, beside exiftool's run where there is one."""
+    rate = read / ours.wall_s
+    rows = [Row(what, f"{rate:,.0f} files/s"), Row("the same per CPU second", f"{read / ours.cpu_s:,.0f} files")]
+    if peer:
+        theirs, files = peer
+        ratio = rate / (files / theirs.wall_s)
+        rows[0].peer, rows[0].ratio = f"exiftool -fast2: {files / theirs.wall_s:,.0f} files/s", f"{ratio:.1f}"
+        vars(rows[0]).update(at_least(ratio, aim) if aim else {})
+        rows[1].peer, rows[1].ratio = f"{files / theirs.cpu_s:,.0f} files", f"{(read / ours.cpu_s) / (files / theirs.cpu_s):.1f}"
+    return rows
 
 
 def rescan(folder):
@@ -171,49 +195,53 @@ def slow(folder):
         return group
     run([compiler, "-O2", "-o", program, Path(__file__).with_name("slow_fs.c"), *flags.stdout.split()])
     library, mount = folder / "library", folder / "mount"
-    words = sample_library(library, 300)
-    ours, theirs = [], []
-    home = Home(folder / "home")
-    for _ in range(RUNS):
-        # A fresh mount has nothing in the page cache.
-        with slow_mount(program, library, mount, 2000):
-            done = run(home.hm("scan", "--dry-run", "--json", mount), codes=SCANNED)
-            ours.append(done)
-            read = json.loads(done.out.splitlines()[-1])["summary"]["files_read"]
-        with slow_mount(program, library, mount, 2000):
-            done, peer_files = exiftool_scan(mount, 1)
-            theirs.append(done)
-    rate, peer = read / middle(ours).wall_s, peer_files / middle(theirs).wall_s
-    group.rows.append(
-        Row(
-            f"new library of {read} files, 2 ms a request, nothing cached, `--dry-run`",
-            f"{rate:,.0f} files/s",
-            f"exiftool -fast2: {peer:,.0f} files/s",
-            f"{rate / peer:.1f}",
-            **at_least(rate / peer, 10),
-        )
-    )
-    group.remarks.append(f"library: {words}; tests/bench/slow_fs.c mounted anew before every run; median of {RUNS}")
-    group.commands += ["slow_fs LIBRARY MOUNT 2000", "hm scan --dry-run --json MOUNT", "exiftool -fast2 -r -json MOUNT"]
+    words = sample_library(library, SLOW_MOMENTS)
+    with home_with_services(folder) as home:
+        written, dry = [], []
+        for _ in range(RUNS):
+            # A fresh mount has nothing in the page cache.
+            home.empty()
+            with slow_mount(program, library, mount, 2000):
+                done, summary = scan_once(home, mount)
+                written.append(done)
+            with slow_mount(program, library, mount, 2000):
+                dry.append(run(home.hm("scan", "--dry-run", "--json", mount), codes=SCANNED, keep=False))
+    # It would take minutes to run it more often, and the disk's waiting hardly varies.
+    with slow_mount(program, library, mount, 2000):
+        peer = exiftool_scan(mount, 1)
+    read = summary["files_read"]
+    for kind, runs in {"into the database": written, "`--dry-run`": dry}.items():
+        group.rows += rows_of_scan(f"new library of {read} files, 2 ms a request, nothing cached, {kind}", middle(runs), read, peer, 10)[:1]
+    group.remarks.append(f"library: {words}; tests/bench/slow_fs.c mounted anew before every run; median of {RUNS}, exiftool once")
+    group.commands += ["slow_fs LIBRARY MOUNT 2000", "hm scan --json MOUNT", "hm scan --dry-run --json MOUNT", "exiftool -fast2 -r -json MOUNT"]
     return group
 
 
 def memory(folder):
-    """A very large library."""
+    """A very large library, and one that makes the metadata children work."""
     group = Group("memory")
-    library = folder / "library"
+    library, mixed = folder / "library", folder / "mixed"
     tiny_tree(folder / "source")
     linked_tree(folder / "source", library, MEMORY_FILES)
+    words = mixed_tree(folder / "sources", mixed, MIXED_FILES)
     with home_with_services(folder) as home:
         done, summary = scan_once(home, library, watch=True)
         again, _ = scan_once(home, library, watch=True)
+        asked, of_mixed = scan_once(home, mixed, watch=True)
+    peaks = {f"{summary['files_seen']:,} new files": done, "nothing changed": again, f"{of_mixed['files_seen']:,} new files of all kinds": asked}
+    for what, one in peaks.items():
+        group.rows.append(Row(f"peak memory of `hm scan`, {what}", f"{one.peak_mib:,.0f} MiB", **at_most(one.peak_mib, 400, "MiB")))
+        if one.child_peak_mib:
+            group.rows.append(Row("largest of its metadata children meanwhile", f"{one.child_peak_mib:,.0f} MiB"))
+            group.rows.append(Row("all together at most", f"{one.together_peak_mib:,.0f} MiB", **at_most(one.together_peak_mib, 400, "MiB")))
     group.rows += [
-        Row(f"peak memory of `hm scan`, {summary['files_seen']:,} new files", f"{done.peak_mib:,.0f} MiB", **at_most(done.peak_mib, 400, "MiB")),
-        Row("largest of its children meanwhile", f"{done.child_peak_mib:,.0f} MiB"),
-        Row("peak memory, nothing changed", f"{again.peak_mib:,.0f} MiB", **at_most(again.peak_mib, 400, "MiB")),
         Row("the new scan", f"{summary['files_read'] / done.wall_s:,.0f} files/s"),
         Row("the unchanged scan", f"{summary['files_seen'] / again.wall_s:,.0f} files/s"),
+        Row("the scan of all kinds", f"{of_mixed['files_read'] / asked.wall_s:,.0f} files/s"),
     ]
-    group.remarks.append("50,000 different JPEGs of 400 bytes, hard-linked into 2,000 folders; one run")
+    group.remarks += [
+        "50,000 different JPEGs of 400 bytes, hard-linked into 2,000 folders; one run; their facts are read in the process itself, without children",
+        f"all kinds: hard links to {words} and to 700 JPEGs whose lens only a child could find; together: resident memory at one moment",
+    ]
     group.commands.append("hm scan --json LIBRARY")
     return group

@@ -88,6 +88,40 @@ fn the_description_names_every_address_of_the_api_and_no_other() {
     assert!(served.len() > 10);
 }
 
+#[test]
+fn a_method_that_an_address_does_not_have_is_refused_with_those_it_has() {
+    let fixture = Fixture::new();
+    let paths: BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
+    for path in paths {
+        let methods: BTreeSet<&str> = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method).collect();
+        let mut allowed: BTreeSet<String> = methods.iter().map(|method| method.to_ascii_uppercase()).collect();
+        allowed.insert("OPTIONS".to_owned());
+        if allowed.contains("GET") {
+            allowed.insert("HEAD".to_owned());
+        }
+        let asked = path.replace("{id}", "1").replace("{image}", "1").replace("{size}", "thumbnail").replace("{version}/{name}", "0/hm.js");
+        let named = |answer: &Answer| answer.header("allow").split(", ").map(str::to_owned).collect::<BTreeSet<_>>();
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = fixture.app.send(method, &asked, &[], "");
+            let what = format!("{method} {path}");
+            if method == "OPTIONS" {
+                assert_eq!((answer.status, named(&answer)), (204, allowed.clone()), "{what}");
+            } else if allowed.contains(method) {
+                assert!(answer.status != 405 && answer.header("allow").is_empty(), "{what}: {}", answer.status);
+                assert!(method != "HEAD" || answer.body.is_empty(), "{what} has a body");
+            } else {
+                assert_eq!((answer.status, named(&answer)), (405, allowed.clone()), "{what}");
+                if path.starts_with("/api/") && method != "HEAD" {
+                    assert_eq!(code(&answer), "method_not_allowed", "{what}");
+                }
+            }
+        }
+    }
+    assert_eq!(fixture.app.send("DELETE", "/nowhere", &[], "").status, 404);
+    let description = serde_json::to_value(document()).unwrap();
+    assert!(description["info"]["description"].as_str().unwrap().contains("405"));
+}
+
 /// Checks a value against a schema as far as the description goes: types, required keys, and no key that is not described.
 pub(crate) fn check(value: &Value, schema: &Value, all: &Value, place: &str) {
     if let Some(name) = schema["$ref"].as_str() {

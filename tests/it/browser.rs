@@ -1,6 +1,11 @@
 //! The gallery in real Chromium over a library of 20,000: scrolling, jumping, looking, going back, filtering, keys alone, a phone,
 //! and no JavaScript. Screenshots go to `target/screenshots`, to be looked at.
 
+mod days;
+mod fingers;
+mod folders;
+mod grouping;
+
 use std::{
     env, fs,
     net::{TcpListener, TcpStream},
@@ -163,16 +168,20 @@ impl Browser {
     }
 }
 
-/// Runs a test in a window; passes with a word on it where there is no browser.
+/// Runs a test in a window, over the library of 20,000; passes with a word on it where there is no browser.
 fn browse(window: Window, test: impl AsyncFnOnce(&Browser)) {
-    let Some(driver) = Driver::start() else { return };
-    let database = TestDatabase::new();
-    let dir = temp_dir();
+    let (database, dir) = (TestDatabase::new(), temp_dir());
     let mut conn = database.connection();
     vault(&mut conn, "Photos", dir.path());
     conn.batch_execute(FILL).unwrap();
     paint(&mut conn, dir.path());
-    let app = App::start(database.pool(), dir.path());
+    browse_in(window, &database, dir.path(), test);
+}
+
+/// Runs a test in a window, over any library; `thumbs` is where its pictures lie.
+fn browse_in(window: Window, database: &TestDatabase, thumbs: &Path, test: impl AsyncFnOnce(&Browser)) {
+    let Some(driver) = Driver::start() else { return };
+    let app = App::start(database.pool(), thumbs);
     let profile = temp_dir();
     let mut arguments: Vec<String> = [
         "--headless=new",

@@ -37,8 +37,12 @@ fn private_services_are_opened_and_ticked() {
     let (code, text) = output(support::hm_command().arg("--data-dir").arg(&data_dir).arg("doctor"));
     wait_until_gone(&data_dir);
     assert_eq!(code, Some(0), "{text}");
-    for line in ["✓ PostgreSQL ", "✓ Redis ", "✓ database ", "✓ queue ", "! tables "] {
+    for line in ["✓ PostgreSQL ", "✓ Redis ", "✓ database ", "✓ queue ", "! tables ", "✓ exiv2 "] {
         assert!(has_line(&text, line), "no `{line}` in\n{text}");
+    }
+    if cfg!(target_os = "linux") {
+        let exiv2 = text.lines().find(|line| line.starts_with("✓ exiv2 ")).unwrap();
+        assert!(exiv2.contains("libexiv2.so.") && exiv2.contains("libgexiv2.so."), "{exiv2}");
     }
 }
 

@@ -163,6 +163,42 @@ fn an_unwritten_edit_outlives_scans_moves_losses_and_kills() {
 }
 
 #[test]
+fn edits_and_scans_at_the_same_time_lose_nothing() {
+    let library = Library::new();
+    let names: Vec<String> = (0..60).map(|number| format!("{}/{number}", number % 3)).collect();
+    let sidecars = |color: &str| {
+        for name in &names {
+            library.sidecar(&format!("{name}.xmp"), &format!(r#"xmp:Rating="1" xmp:Label="{color}""#), &["lake"]);
+        }
+    };
+    for (number, name) in names.iter().enumerate() {
+        library.picture(&format!("{name}.jpg"), number as u32);
+    }
+    sidecars("Red");
+    library.scan(&[]);
+    let mut said = 0;
+    for color in ["Green", "Blue", "Yellow"] {
+        sidecars(color);
+        let mut scan = library.command(&[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        while scan.try_wait().unwrap().is_none() {
+            said += 1;
+            let edit = json!({"filter": {}, "set": {"rating": 2 + said % 4, "title": format!("Edit {said}")}});
+            let answer = library.send("POST", "/api/v1/edits", &edit);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        let output = scan.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let shown = library.lines("SELECT DISTINCT concat_ws(' ', rating, title, color_label, keywords) AS line FROM images");
+        assert_eq!(shown, [format!("{} Edit {said} {} {{lake}}", 2 + said % 4, color.to_lowercase())]);
+        assert_eq!(
+            library.lines("SELECT DISTINCT concat_ws(' ', field, state) AS line FROM image_edits ORDER BY 1"),
+            ["rating pending", "title pending"]
+        );
+    }
+    assert!(said > 3, "only {said} edits met a scan");
+}
+
+#[test]
 fn what_both_sides_changed_is_a_conflict_until_somebody_chooses() {
     let library = Library::new();
     library.picture("a.jpg", 1);

@@ -391,6 +391,317 @@ fn takeout_names() {
 }
 
 #[test]
+fn fastfoto_scans() {
+    let scan = |name: &str| File::new(name).pixels(1800, 1200);
+    check(
+        &[
+            // All three names, and nothing else to go by.
+            scan("Oma_0001.jpg"),
+            scan("Oma_0001_a.jpg"),
+            scan("Oma_0001_b.jpg").pixels(1790, 1210),
+            // Two of them, and the scanner's own word.
+            scan("Oma_0002.jpg").camera("EPSON", "FastFoto FF-680W"),
+            scan("Oma_0002_a.jpg").camera("EPSON", "FastFoto FF-680W"),
+            scan("Oma_0003.tif").camera("EPSON", "FastFoto FF-680W"),
+            scan("Oma_0003_b.tif"),
+            // Two of them, and no word: perhaps two prints.
+            scan("Album_0004.jpg"),
+            scan("Album_0004_a.jpg"),
+            // No front.
+            scan("Oma_0005_a.jpg").camera("EPSON", "FastFoto FF-680W"),
+            scan("Oma_0005_b.jpg").camera("EPSON", "FastFoto FF-680W"),
+            // Photographs of a camera that somebody named so.
+            File::new("house_1.jpg").at("10:00:00").camera("Canon", "EOS R6"),
+            File::new("house_1_a.jpg").at("10:00:07").camera("Canon", "EOS R6"),
+            File::new("house_1_b.jpg").at("10:00:09").camera("Canon", "EOS R6"),
+            // A person gave the whole batch one date.
+            scan("Opa_0001.jpg").at("12:00:00").camera("EPSON", "FastFoto FF-680W"),
+            scan("Opa_0001_a.jpg").at("12:00:00").camera("EPSON", "FastFoto FF-680W"),
+            scan("Opa_0001_b.jpg").at("12:00:00").camera("EPSON", "FastFoto FF-680W"),
+            scan("Opa_0002.jpg").at("12:00:00").camera("EPSON", "FastFoto FF-680W"),
+        ],
+        &[
+            "scan = ~Oma_0001.jpg:O + Oma_0001_a.jpg:D + Oma_0001_b.jpg:U",
+            "scan = ~Oma_0002.jpg:O + Oma_0002_a.jpg:D",
+            "scan = ~Oma_0003.tif:O + Oma_0003_b.tif:U",
+            "single = Album_0004.jpg:O",
+            "single = Album_0004_a.jpg:O",
+            "single = Oma_0005_a.jpg:O",
+            "single = Oma_0005_b.jpg:O",
+            "single = house_1.jpg:O",
+            "single = house_1_a.jpg:O",
+            "single = house_1_b.jpg:O",
+            "scan = ~Opa_0001.jpg:O + Opa_0001_a.jpg:D + Opa_0001_b.jpg:U",
+            "single = Opa_0002.jpg:O",
+        ],
+    );
+}
+
+/// One moment of each naming convention known to us, in a folder of its own, with what it must come to. The evidence is what such files hold:
+/// a name alone never suffices where two pictures could share it.
+#[test]
+fn every_naming_convention_is_kept() {
+    type Case = (&'static str, Vec<File>, &'static [&'static str]);
+    let f = File::new;
+    let shot = |name: &str| File::new(name).at("10:00:00").pixels(4080, 3072);
+    let pixel = |name: &str| shot(name).camera("Google", "Pixel 7");
+    let iphone = |name: &str| shot(name).camera("Apple", "iPhone 12");
+    let p = "PXL_20200504_080000000";
+    let cases: Vec<Case> = vec![
+        ("Lightroom's sidecar is the RAW's", vec![shot("A.CR2"), shot("A.JPG"), f("A.xmp")], &["raw+jpeg = A.CR2:O + ~A.JPG:E + A.xmp:S"]),
+        ("darktable's sidecar", vec![shot("A.CR2"), f("A.CR2.xmp")], &["sidecar = ~A.CR2:O + A.CR2.xmp:S"]),
+        (
+            "darktable's duplicates",
+            vec![shot("A.CR2"), f("A.CR2.xmp"), f("A_01.CR2.xmp"), f("A_02.CR2.xmp")],
+            &["sidecar = ~A.CR2:O + A.CR2.xmp:S + A_01.CR2.xmp:S + A_02.CR2.xmp:S"],
+        ),
+        (
+            "a duplicate's name that is a picture's own",
+            vec![shot("A.CR2"), f("A_01.CR2").at("10:00:05"), f("A_01.CR2.xmp")],
+            &["single = A.CR2:O", "sidecar = ~A_01.CR2:O + A_01.CR2.xmp:S"],
+        ),
+        ("digiKam's and Immich's sidecar", vec![iphone("A.HEIC"), f("A.HEIC.xmp")], &["sidecar = ~A.HEIC:O + A.HEIC.xmp:S"]),
+        (
+            "settings of RawTherapee, RapidRAW, ON1, DxO, Capture One, Nikon, Canon; a voice memo",
+            vec![
+                shot("A.NEF"),
+                f("A.NEF.pp3"),
+                f("A.NEF.rrdata"),
+                f("A.on1"),
+                f("A.NEF.dop"),
+                f("A.NEF.cos"),
+                f("A.NEF.nksc"),
+                f("A.vrd"),
+                f("A.dr4"),
+                f("A.WAV"),
+            ],
+            &[
+                "sidecar = ~A.NEF:O + A.NEF.pp3:S + A.NEF.cos:S + A.NEF.dop:S + A.NEF.nksc:S + A.NEF.rrdata:S + A.WAV:S + A.dr4:S + A.on1:S + A.vrd:S",
+            ],
+        ),
+        (
+            "iPhone: live photo, its edit, its edit lists",
+            vec![
+                iphone("IMG_1234.HEIC").content_id("A"),
+                f("IMG_1234.MOV").at("08:00:00").content_id("A"),
+                f("IMG_1234.AAE"),
+                f("IMG_O1234.AAE"),
+                iphone("IMG_E1234.JPG").content_id("A"),
+                f("IMG_E1234.MOV").at("08:00:00").content_id("A"),
+            ],
+            &["live-photo = ~IMG_1234.HEIC:O + IMG_E1234.JPG:D + IMG_1234.AAE:S + IMG_O1234.AAE:S + IMG_1234.MOV:S + IMG_E1234.MOV:S"],
+        ),
+        (
+            "iCloud tools' name for the moving part",
+            vec![iphone("IMG_1234.HEIC"), f("IMG_1234_HEVC.MOV")],
+            &["live-photo = ~IMG_1234.HEIC:O + IMG_1234_HEVC.MOV:S"],
+        ),
+        (
+            "Pixel: RAW and cover",
+            vec![pixel(&format!("{p}.RAW-01.COVER.jpg")), pixel(&format!("{p}.RAW-02.ORIGINAL.dng"))],
+            &["pixel = PXL_20200504_080000000.RAW-02.ORIGINAL.dng:O + ~PXL_20200504_080000000.RAW-01.COVER.jpg:C"],
+        ),
+        (
+            "Pixel: RAW and moving cover, stamped later",
+            vec![pixel(&format!("{p}.RAW-01.MP.COVER.jpg")), pixel(&format!("{p}.RAW-02.ORIGINAL.dng")).at("10:00:04")],
+            &["pixel = PXL_20200504_080000000.RAW-02.ORIGINAL.dng:O + ~PXL_20200504_080000000.RAW-01.MP.COVER.jpg:C"],
+        ),
+        (
+            "Pixel: plain DNG beside a motion photo",
+            vec![pixel(&format!("{p}.dng")), pixel(&format!("{p}.MP.jpg"))],
+            &["pixel = PXL_20200504_080000000.dng:O + ~PXL_20200504_080000000.MP.jpg:C"],
+        ),
+        (
+            "Pixel: portrait, with the plain capture",
+            vec![pixel(&format!("{p}.PORTRAIT-01.COVER.jpg")), pixel(&format!("{p}.PORTRAIT-02.ORIGINAL.jpg"))],
+            &["pixel = ~PXL_20200504_080000000.PORTRAIT-02.ORIGINAL.jpg:O + PXL_20200504_080000000.PORTRAIT-01.COVER.jpg:C"],
+        ),
+        (
+            "Pixel: moving subject, long exposure",
+            vec![
+                pixel(&format!("{p}.MOTION-01.COVER.jpg")),
+                pixel(&format!("{p}.MOTION-02.ORIGINAL.jpg")),
+                pixel("PXL_20200504_080001000.LONG_EXPOSURE-01.COVER.jpg").at("10:00:01"),
+                pixel("PXL_20200504_080001000.LONG_EXPOSURE-02.ORIGINAL.jpg").at("10:00:01"),
+            ],
+            &[
+                "pixel = ~PXL_20200504_080000000.MOTION-02.ORIGINAL.jpg:O + PXL_20200504_080000000.MOTION-01.COVER.jpg:C",
+                "pixel = ~PXL_20200504_080001000.LONG_EXPOSURE-02.ORIGINAL.jpg:O + PXL_20200504_080001000.LONG_EXPOSURE-01.COVER.jpg:C",
+            ],
+        ),
+        (
+            "Pixel: night, panorama, slow and lapse videos stand alone",
+            vec![
+                pixel(&format!("{p}.NIGHT.jpg")),
+                pixel("PXL_20200504_080001000.PANO.jpg").at("10:00:01"),
+                f("PXL_20200504_080002000.LS.mp4").at("08:00:02"),
+                f("PXL_20200504_080003000.TS.mp4").at("08:00:03"),
+            ],
+            &[
+                "single = PXL_20200504_080000000.NIGHT.jpg:O",
+                "single = PXL_20200504_080001000.PANO.jpg:O",
+                "single = PXL_20200504_080002000.LS.mp4:O",
+                "single = PXL_20200504_080003000.TS.mp4:O",
+            ],
+        ),
+        (
+            "Pixel: edited copies and bare moving parts",
+            vec![pixel(&format!("{p}.jpg")), pixel(&format!("{p}~2.jpg")), f(&format!("{p}.MP")), f(&format!("{p}.MP~2"))],
+            &[
+                "pixel = ~PXL_20200504_080000000.jpg:O + PXL_20200504_080000000~2.jpg:D + PXL_20200504_080000000.MP:S + PXL_20200504_080000000.MP~2:S",
+            ],
+        ),
+        (
+            "older Pixels",
+            vec![
+                shot("MVIMG_20200504_100000.jpg"),
+                shot("IMG_20200504_100000_BURST000_COVER_TOP.jpg"),
+                shot("IMG_20200504_100000_BURST001.jpg"),
+                shot("00001IMG_00001_BURST20200504100000_COVER.jpg"),
+                shot("00002IMG_00002_BURST20200504100000.jpg"),
+            ],
+            &[
+                "single = MVIMG_20200504_100000.jpg:O",
+                "single = IMG_20200504_100000_BURST000_COVER_TOP.jpg:O",
+                "single = IMG_20200504_100000_BURST001.jpg:O",
+                "single = 00001IMG_00001_BURST20200504100000_COVER.jpg:O",
+                "single = 00002IMG_00002_BURST20200504100000.jpg:O",
+            ],
+        ),
+        (
+            "Takeout: whole word",
+            vec![f("A.jpg"), f("A.jpg.supplemental-metadata.json")],
+            &["takeout = ~A.jpg:O + A.jpg.supplemental-metadata.json:S"],
+        ),
+        ("Takeout: cut word", vec![f("A.jpg"), f("A.jpg.suppl.json")], &["takeout = ~A.jpg:O + A.jpg.suppl.json:S"]),
+        ("Takeout: older", vec![f("A.jpg"), f("A.jpg.json")], &["takeout = ~A.jpg:O + A.jpg.json:S"]),
+        (
+            "Takeout: the number swaps places",
+            vec![f("A.jpg"), f("A.jpg.json"), f("A(1).jpg"), f("A.jpg(1).json")],
+            &["takeout = ~A.jpg:O + A.jpg.json:S", "takeout = ~A(1).jpg:O + A.jpg(1).json:S"],
+        ),
+        (
+            "Samsung's and Huawei's bursts",
+            vec![
+                shot("20200504_100000.jpg"),
+                shot("20200504_100000_001.jpg"),
+                shot("IMG_20200504_100000_BURST001_COVER.jpg"),
+                shot("IMG_20200504_100000_BURST002.jpg"),
+            ],
+            &[
+                "single = 20200504_100000.jpg:O",
+                "single = 20200504_100000_001.jpg:O",
+                "single = IMG_20200504_100000_BURST001_COVER.jpg:O",
+                "single = IMG_20200504_100000_BURST002.jpg:O",
+            ],
+        ),
+        (
+            "Sony Xperia's and Canon's bursts",
+            vec![
+                shot("DSC_0001_BURST20200504100000123.JPG"),
+                shot("DSC_0002_BURST20200504100000123.JPG"),
+                shot("CSI_0001.CR3"),
+                shot("IMG_0001.CR3"),
+            ],
+            &[
+                "single = DSC_0001_BURST20200504100000123.JPG:O",
+                "single = DSC_0002_BURST20200504100000123.JPG:O",
+                "single = CSI_0001.CR3:O",
+                "single = IMG_0001.CR3:O",
+            ],
+        ),
+        (
+            "DCF names of eight makers",
+            vec![
+                shot("DSC_0001.NEF"),
+                shot("DSC_0001.JPG"),
+                shot("_DSC0001.NRW"),
+                shot("_MG_0001.CR2"),
+                shot("_MG_0001.JPG"),
+                shot("DSC00001.ARW"),
+                shot("DSCF0001.RAF"),
+                shot("P1010001.ORF"),
+                shot("_1010001.JPG"),
+                shot("P1000001.RW2"),
+                shot("P1000001.JPG"),
+                f("MVI_0001.MP4").at("10:00:00"),
+                f("MVI_0001.THM"),
+            ],
+            &[
+                "raw+jpeg = DSC_0001.NEF:O + ~DSC_0001.JPG:E",
+                "single = _DSC0001.NRW:O",
+                "raw+jpeg = _MG_0001.CR2:O + ~_MG_0001.JPG:E",
+                "single = DSC00001.ARW:O",
+                "single = DSCF0001.RAF:O",
+                "single = P1010001.ORF:O",
+                "single = _1010001.JPG:O",
+                "raw+jpeg = P1000001.RW2:O + ~P1000001.JPG:E",
+                "sidecar = MVI_0001.MP4:O + ~MVI_0001.THM:S",
+            ],
+        ),
+        (
+            "GoPro: chapters are clips of their own, each with its small twin and thumbnail",
+            vec![
+                f("GX010048.MP4").at("10:00:00"),
+                f("GL010048.LRV"),
+                f("GX010048.THM"),
+                f("GX020048.MP4").at("10:08:32"),
+                f("GL020048.LRV"),
+                f("GOPR0001.JPG").at("10:00:00"),
+                f("GOPR0002.MP4").at("10:00:00"),
+                f("GOPR0002.LRV"),
+                f("G0020061.JPG").at("10:00:00"),
+                f("G0020062.JPG").at("10:00:00"),
+            ],
+            &[
+                "sidecar = GX010048.MP4:O + ~GX010048.THM:S + GL010048.LRV:S",
+                "sidecar = ~GX020048.MP4:O + GL020048.LRV:S",
+                "single = GOPR0001.JPG:O",
+                "sidecar = ~GOPR0002.MP4:O + GOPR0002.LRV:S",
+                "single = G0020061.JPG:O",
+                "single = G0020062.JPG:O",
+            ],
+        ),
+        (
+            "DJI: flight data and small twin; RAW pair",
+            vec![f("DJI_0001.MP4").at("10:00:00"), f("DJI_0001.SRT"), f("DJI_0001.LRF"), shot("DJI_0002.DNG"), shot("DJI_0002.JPG")],
+            &["sidecar = ~DJI_0001.MP4:O + DJI_0001.LRF:S + DJI_0001.SRT:S", "raw+jpeg = DJI_0002.DNG:O + ~DJI_0002.JPG:E"],
+        ),
+        ("Sony's clip data", vec![f("C0001.MP4").at("10:00:00"), f("C0001M01.XML")], &["sidecar = ~C0001.MP4:O + C0001M01.XML:S"]),
+        (
+            "a counter that wrapped: one name, two days",
+            vec![shot("IMG_0001.CR2").camera("Canon", "EOS R6"), f("IMG_0001.JPG").at("18:20:00").camera("Canon", "EOS 5D")],
+            &["single = IMG_0001.CR2:O", "single = IMG_0001.JPG:O"],
+        ),
+    ];
+    for (what, files, expected) in cases {
+        let mut expected: Vec<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+        expected.sort();
+        assert_eq!(lines(&files, &group(&files)), expected, "{what}");
+    }
+    // Google translates `-edited`; macOS hands the accents out in pieces, which the walk puts together.
+    for word in [
+        "-edited",
+        "-effects",
+        "-smile",
+        "-mix",
+        "-bearbeitet",
+        "-modifié",
+        "-modificato",
+        "-bewerkt",
+        "-edytowane",
+        "-編集済み",
+        "-ha editado",
+        "-editat",
+    ] {
+        let version = format!("A{word}.jpg");
+        let files = [f("A.jpg").pixels(4000, 3000), f(&version).pixels(4000, 3000), f("A.jpg.supplemental-metadata.json")];
+        let expected = format!("derivative = ~A.jpg:O + {version}:D + A.jpg.supplemental-metadata.json:S");
+        assert_eq!(lines(&files, &group(&files)), [expected]);
+    }
+}
+
+#[test]
 fn pins_overrule_everything() {
     check(
         &[

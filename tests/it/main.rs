@@ -4,6 +4,7 @@
 
 mod api;
 mod browser;
+mod damage;
 mod db;
 mod demo;
 mod doctor;

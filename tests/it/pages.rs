@@ -257,6 +257,58 @@ fn folders_lead_down_and_up_and_show_what_lies_below() {
 }
 
 #[test]
+fn headers_count_the_whole_day_also_where_a_page_cuts_it() {
+    let library = Library::of(310);
+    let first = library.page("/");
+    assert_eq!(all(&first, ".day-head .count"), ["110 photos", "200 photos"]);
+    let next = attributes(&first, ".pager [rel=next]", "href").pop().unwrap();
+    assert_eq!(all(&library.page(&next), ".day-head .count"), ["200 photos"]);
+    assert_eq!(all(&library.page("/?q=img%200001"), ".day-head .count"), ["1 photo"]);
+    assert_eq!(attributes(&library.page("/?q=img%200001"), ".day", "style"), ["--sum:1.500;--n:1"]);
+}
+
+#[test]
+fn folders_are_chosen_in_the_form_within_the_other_filters() {
+    let library = Library::new(|conn, parent| {
+        let lake = folder(conn, parent, "Lake 100%_");
+        let inner = folder(conn, lake, "Boats");
+        let far = folder(conn, parent, "Far");
+        let at = |name: &str, at: &str| image(name).at(at);
+        vec![
+            at("A", "2019-08-03 10:00:00").insert(conn, lake),
+            at("B", "2019-08-03 10:00:00").insert(conn, inner),
+            at("C", "2018-08-03 10:00:00").insert(conn, far),
+        ]
+    });
+    let options = |path: &str| {
+        let answer = library.fragment(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        // Options stand alone only inside a select.
+        all(&Html::parse_document(&format!("<select>{}</select>", answer.text())), "option")
+    };
+    let page = library.page("/filters");
+    let offered = all(&page, "select[name=folder] option");
+    let root = "Family <NAS>";
+    assert_eq!(offered[..3], ["All folders".to_owned(), format!("{root} (3)"), format!("{root}/2019 (3)")]);
+    assert_eq!(offered.len(), 6);
+    assert_eq!(options("/filters/folders?year=2018").len(), 3, "folders without an image of the filter are offered");
+    assert_eq!(
+        options("/filters/folders?words=lake"),
+        [format!("{root}/2019/Lake 100%_ (2)"), format!("{root}/2019/Lake 100%_/Boats (1)")]
+    );
+    assert_eq!(options("/filters/folders?words=LAKE+boat+nas").len(), 1);
+    assert_eq!(options("/filters/folders?words=0%25_").len(), 2, "% and _ are letters like others");
+    assert!(options("/filters/folders?words=nowhere").is_empty());
+    let far = library.folder.0 + 3;
+    assert_eq!(options(&format!("/filters/folders?words=lake&folder={far}"))[0], format!("{root}/2019/Far"), "the chosen one is gone");
+    let chosen = library.page(&format!("/filters?folder={far}"));
+    assert_eq!(all(&chosen, "select[name=folder] option[selected]"), [format!("{root}/2019/Far (1)")]);
+    let gallery = library.page(&format!("/?folder={far}&year=2018"));
+    assert_eq!(all(&gallery, ".chip:not(.clear) span"), ["2018".to_owned(), format!("Folder {root}/2019/Far")]);
+    assert_eq!(attributes(&gallery, ".chip:not(.clear)", "href")[1], "/?year=2018");
+}
+
+#[test]
 fn the_timeline_counts_every_day_and_marks_cut_a_long_one() {
     let library = Library::of(310);
     let timeline = library.app.get("/timeline.json").json();

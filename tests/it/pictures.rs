@@ -1,6 +1,9 @@
 //! Pictures of real files, by the child that makes them: every file of the corpus gives what `pictures.json` says it can, upright,
 //! and nothing crashes or hangs. And the maker behind the pages: over a small library, with the real database and children.
 
+mod formats;
+mod sweep;
+
 use std::{
     collections::BTreeMap,
     os::unix::fs::MetadataExt,
@@ -233,10 +236,28 @@ impl Library {
         ImageId(self.number("SELECT max(id) FROM images"))
     }
 
+    /// Another state of an image's file, as a scan after the change would record it.
+    fn replace(&self, image: ImageId, name: &str, bytes: &[u8], digit: char) {
+        let path = self.vault.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        let modified_at_ns = metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec();
+        let key: String = std::iter::repeat_n(digit, 32).collect();
+        self.run(&format!(
+            "UPDATE files SET size_bytes = {}, modified_at_ns = {modified_at_ns} WHERE image_id = {image};
+             UPDATE images SET picture_key = '{key}' WHERE id = {image}",
+            bytes.len()
+        ));
+    }
+
     fn start(&self) -> PictureMaker {
+        self.start_in(self.thumbs.path(), 2)
+    }
+
+    fn start_in(&self, dir: &Path, workers: usize) -> PictureMaker {
         let mut thumbs = Config::load(None).unwrap().thumbs;
-        thumbs.dir = self.thumbs.path().to_owned();
-        thumbs.workers = 2;
+        thumbs.dir = dir.to_owned();
+        thumbs.workers = workers;
         let context = PictureContext {
             db: self.database.pool(),
             thumbs,
@@ -283,6 +304,23 @@ fn what_is_lacking_is_made_failures_are_recorded_and_what_is_lost_is_made_again(
     maker.stop();
     let new = std::fs::read_dir(library.thumbs.path().join("new")).unwrap().count();
     assert_eq!(new, 0, "something unfinished was left behind");
+}
+
+#[test]
+fn what_is_on_a_screen_is_made_before_what_is_lacking() {
+    let library = Library::new();
+    let bytes = media::Jpeg::new(600, 400).encode();
+    let images: Vec<ImageId> = ('1'..='9').map(|digit| library.add(&format!("{digit}.jpg"), &bytes, digit)).collect();
+    // Looked at: the three oldest, which would come last; the one wished for last is on the screen now.
+    library.wishes.wanted.lock().unwrap().extend(&images[..3]);
+    let maker = library.start_in(library.thumbs.path(), 1);
+    wait_until("all are made", PATIENCE, || library.number("SELECT count(*) FROM pictures") == 9);
+    maker.stop();
+    let rank = |image: ImageId| {
+        library.number(&format!("SELECT count(*) FROM pictures WHERE made_at <= (SELECT made_at FROM pictures WHERE image_id = {image})"))
+    };
+    let ranks: Vec<i64> = images.iter().map(|image| rank(*image)).collect();
+    assert_eq!(ranks, [3, 2, 1, 9, 8, 7, 6, 5, 4]);
 }
 
 #[test]

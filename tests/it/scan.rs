@@ -14,6 +14,7 @@ use crate::support::{self, TestDatabase, hm_command, media::Jpeg};
 /// A vault of the test's own, and a database for it.
 struct Library {
     dir: tempfile::TempDir,
+    root: PathBuf,
     database: TestDatabase,
 }
 
@@ -25,13 +26,19 @@ struct Line {
 
 impl Library {
     fn new() -> Self {
-        let library = Self { dir: support::temp_dir(), database: TestDatabase::new() };
-        fs::create_dir(library.root()).unwrap();
-        library
+        let dir = support::temp_dir();
+        let root = dir.path().join("photos");
+        fs::create_dir(&root).unwrap();
+        Self { dir, root, database: TestDatabase::new() }
+    }
+
+    /// A library whose vault lies on another disk.
+    fn on(root: PathBuf) -> Self {
+        Self { dir: support::temp_dir(), root, database: TestDatabase::new() }
     }
 
     fn root(&self) -> PathBuf {
-        self.dir.path().join("photos")
+        self.root.clone()
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -163,6 +170,31 @@ fn moved_and_renamed_files_keep_their_ids() {
     assert_eq!(before, after);
     assert_eq!(library.files().len(), 5);
     assert_eq!(library.lines("SELECT count(*)::text AS line FROM images"), ["5"]);
+}
+
+#[test]
+fn a_file_renamed_over_another_takes_its_name() {
+    let library = Library::new();
+    library.picture("a/1.jpg", 1);
+    library.picture("a/2.jpg", 2);
+    library.picture("a/3.jpg", 3);
+    library.scan_well();
+    let id_of = |name: &str| library.lines(&format!("SELECT id::text AS line FROM files WHERE name = '{name}' AND missing_since IS NULL"));
+    let (first, gone) = (id_of("1.jpg"), id_of("2.jpg"));
+    rename(&library.path("a/2.jpg"), &library.dir.path().join("away.jpg"));
+    rename(&library.path("a/1.jpg"), &library.path("a/2.jpg"));
+    let said = library.scan_well();
+    assert!(said.contains("1 moved, 1 missing"), "{said}");
+    assert_eq!(id_of("2.jpg"), first);
+    // What it took the place of is kept, and is found again under another name.
+    assert_eq!(library.lines("SELECT id::text AS line FROM files WHERE missing_since IS NOT NULL"), gone);
+    rename(&library.dir.path().join("away.jpg"), &library.path("b/2.jpg"));
+    let said = library.scan_well();
+    assert!(said.contains("1 moved, 0 missing"), "{said}");
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM files"), ["3"]);
+    let there =
+        format!("SELECT d.rel_path || '/' || f.name AS line FROM files f JOIN folders d ON d.id = f.folder_id WHERE f.id = {}", gone[0]);
+    assert_eq!(library.lines(&there), ["b/2.jpg"]);
 }
 
 #[test]
@@ -372,4 +404,266 @@ fn a_dry_run_and_the_database_tell_the_same() {
     let images = fs::read_to_string(dry.join("images.csv")).unwrap();
     assert!(images.starts_with("image_index,base_name,subdirectory,file_count,suffixes,"), "{images}");
     assert_eq!(images.lines().count(), 3);
+}
+
+/// Twenty pictures in two folders, one of them rated.
+fn filled() -> Library {
+    let library = Library::new();
+    for number in 0..20 {
+        library.picture(&format!("{}/{number}.jpg", 2018 + number % 2), number);
+    }
+    support::media::write(&library.path("2019/1.jpg.xmp"), support::media::xmp(r#"xmp:Rating="5""#, &[]).as_bytes());
+    library.scan_well();
+    library
+}
+
+#[test]
+fn a_vault_mounted_elsewhere_is_recognised() {
+    let mut library = filled();
+    let (files, content) = (library.files(), library.content());
+    let before = library.root();
+    // A disk that comes back under another name.
+    library.root = library.dir.path().join("photos-1");
+    rename(&before, &library.root);
+    let said = library.scan_well();
+    assert!(said.contains("is the vault `photos`, which was at `") && said.contains("0 read, 21 unchanged"), "{said}");
+    assert_eq!((library.files(), library.content()), (files.clone(), content.clone()));
+    assert_eq!(library.lines("SELECT name AS line FROM vaults"), ["photos"]);
+    assert!(!library.scan_well().contains("which was at"), "it is said once");
+
+    // Asked for a folder of it; said in JSON; and a few files may have changed meanwhile.
+    let above = library.dir.path().join("elsewhere");
+    rename(&library.root, &above.join("disk"));
+    fs::remove_file(above.join("disk/2019/3.jpg")).unwrap();
+    library.root = above.join("disk/2018");
+    let output = library.scan_with(&["--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let events = String::from_utf8(output.stdout).unwrap();
+    let first: serde_json::Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["event"], &first["name"]), (&"vault".into(), &"photos".into()));
+    assert!(first["path"].as_str().unwrap().ends_with("elsewhere/disk"), "{first}");
+    assert!(first["moved_from"].as_str().unwrap().ends_with("photos-1"), "{first}");
+    assert_eq!((library.files(), library.content()), (files, content), "only the folder asked for was looked at");
+}
+
+#[test]
+fn a_copy_of_a_healthy_vault_is_a_vault_of_its_own() {
+    let mut library = filled();
+    let first = library.root();
+    library.root = library.dir.path().join("copy");
+    for number in 0..20 {
+        let file = format!("{}/{number}.jpg", 2018 + number % 2);
+        fs::create_dir_all(library.path(&file).parent().unwrap()).unwrap();
+        fs::copy(first.join(&file), library.path(&file)).unwrap();
+    }
+    assert!(!library.scan_well().contains("which was at"));
+    assert_eq!(library.lines("SELECT name AS line FROM vaults ORDER BY id"), ["photos", "copy"]);
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM images"), ["40"]);
+    // With both known, the first may vanish and come back at its place.
+    let away = library.dir.path().join("away");
+    rename(&first, &away);
+    library.scan_well();
+    rename(&away, &first);
+    library.root = first;
+    assert!(!library.scan_well().contains("which was at"));
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM images WHERE NOT is_missing"), ["40"]);
+}
+
+#[test]
+fn another_disk_with_the_same_names_is_not_taken_for_an_absent_vault() {
+    let mut library = filled();
+    let files = library.files();
+    rename(&library.root(), &library.dir.path().join("away"));
+    library.root = library.dir.path().join("stranger");
+    for number in 0..20 {
+        library.picture(&format!("{}/{number}.jpg", 2018 + number % 2), 1000 + number);
+    }
+    assert!(!library.scan_well().contains("which was at"));
+    assert_eq!(library.lines("SELECT name AS line FROM vaults ORDER BY id"), ["photos", "stranger"]);
+    assert_eq!(library.files()[..21], files, "nothing of the absent vault has changed");
+}
+
+#[test]
+fn a_vault_with_a_configured_place_is_not_moved_behind_its_owners_back() {
+    let mut library = filled();
+    let settings = library.dir.path().join("hm.toml");
+    fs::write(&settings, format!("[vaults.photos]\npath = \"{}\"\n", library.root().display())).unwrap();
+    let before = library.root();
+    library.root = library.dir.path().join("photos-1");
+    rename(&before, &library.root);
+    let output = library.scan_with(&["--config", settings.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("which the configuration places at") && said.contains("[vaults.photos]"), "{said}");
+}
+
+#[test]
+fn files_read_by_an_older_hm_are_read_again() {
+    let library = Library::new();
+    library.picture("a.jpg", 1);
+    library.picture("b.jpg", 2);
+    library.scan_well();
+    let content = library.content();
+    assert!(library.scan_well().contains("0 read, 2 unchanged"));
+    // As the readers before left it: they did not count themselves, and knew less.
+    library.execute("UPDATE files SET facts = facts - 'version' - 'make'");
+    library.execute("UPDATE folders SET listing_digest = NULL");
+    assert!(library.scan_well().contains("2 read, 0 unchanged"));
+    assert_eq!(library.content(), content);
+}
+
+#[test]
+fn an_unchanged_file_costs_one_stat_and_is_never_opened() {
+    let library = Library::new();
+    for number in 0..50 {
+        library.picture(&format!("2019/picture-{number}.jpg"), number);
+    }
+    library.scan_well();
+    let counts = |log: &Path| {
+        let log = fs::read_to_string(log).unwrap();
+        let calls: Vec<&str> = log.lines().filter(|line| line.contains("picture-") && !line.contains("resumed>")).collect();
+        let opened = calls.iter().filter(|line| line.contains("open")).count();
+        (calls.len(), opened)
+    };
+    let traced = |log: &Path| {
+        let scan = library.command(&[]);
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-e", "trace=%file", "-o"]).arg(log).arg(scan.get_program()).args(scan.get_args());
+        strace.envs(scan.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(library.dir.path());
+        strace.output()
+    };
+    let log = library.dir.path().join("calls");
+    let output = match traced(&log) {
+        Ok(output) if output.status.success() => output,
+        // A container may forbid one process to look at another.
+        other => return println!("skipped: strace does not run here: {other:?}"),
+    };
+    assert!(String::from_utf8_lossy(&output.stderr).contains("50 unchanged"), "{output:?}");
+    assert_eq!(counts(&log), (50, 0), "one call a file, and no file opened");
+    // One file more in the folder: it alone is opened.
+    library.picture("2019/picture-50.jpg", 50);
+    traced(&log).unwrap();
+    let (calls, opened) = counts(&log);
+    assert!(opened >= 1 && calls - opened <= 53, "{calls} calls, {opened} opened");
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(log.lines().filter(|line| line.contains("open") && line.contains("picture-")).all(|line| line.contains("picture-50.jpg")));
+}
+
+/// Enough files that a scan lasts longer than it waits before it says how far it is.
+fn many_files() -> Library {
+    let library = Library::new();
+    library.picture("0/0.jpg", 0);
+    let picture = fs::read(library.path("0/0.jpg")).unwrap();
+    for number in 1..4_000 {
+        let path = library.path(&format!("{}/{number}.jpg", number % 40));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &picture).unwrap();
+    }
+    library
+}
+
+#[test]
+fn a_terminal_shows_progress_and_elsewhere_there_are_plain_lines() {
+    let library = many_files();
+    let scan = library.command(&["--full"]);
+    let words: Vec<String> =
+        std::iter::once(scan.get_program()).chain(scan.get_args()).map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut terminal = Command::new("script");
+    if cfg!(target_os = "macos") {
+        terminal.args(["-q", "/dev/null"]).args(std::iter::once(scan.get_program()).chain(scan.get_args()));
+    } else {
+        terminal.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
+    }
+    terminal.envs(scan.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm").current_dir(library.dir.path());
+    match terminal.output() {
+        Err(error) => println!("skipped: `script`, which gives a terminal, does not run here: {error}"),
+        Ok(output) => {
+            assert!(output.status.success(), "{output:?}");
+            let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(shown.contains('\x1b'), "a terminal is drawn on: {shown}");
+            let progress = shown.split(['\r', '\n']).find(|line| line.contains(" of ") && line.contains("/s"));
+            assert!(progress.is_some(), "files done of all, and the rate: {shown}");
+            assert!(shown.contains(" left"), "the time left: {shown}");
+            assert!(shown.contains("done: 4000 files in 41 folders"), "{shown}");
+        }
+    }
+    let said = library.scan_well();
+    assert!(!said.contains('\x1b') && !said.contains('\r'), "{said}");
+    assert!(
+        said.lines().any(|line| line.starts_with("scanning `photos`")) && said.lines().any(|line| line.starts_with("done: 4000 files")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_script_gets_one_json_event_a_line() {
+    let library = Library::new();
+    library.picture("a.jpg", 1);
+    support::media::write(&library.path("words.jpg"), b"these are words");
+    let output = library.scan_with(&["--json"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let events: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&events[0]["event"], &events[0]["name"]), (&"vault".into(), &"photos".into()));
+    let end = events.last().unwrap();
+    assert_eq!((&end["event"], &end["interrupted"], &end["summary"]["files_total"]), (&"end".into(), &false.into(), &2.into()));
+    assert_eq!((&end["problems"][0]["path"], end["problems"].as_array().unwrap().len()), (&"words.jpg".into(), 1));
+    assert!(events[1..events.len() - 1].iter().all(|event| event["event"] == "progress" && event["files_seen"].is_u64()), "{events:?}");
+}
+
+#[test]
+fn a_folder_that_opts_out_is_left_alone() {
+    let library = Library::new();
+    library.picture("2019/a.jpg", 1);
+    library.picture("private/b.jpg", 2);
+    library.picture("private/below/c.jpg", 3);
+    support::media::write(&library.path("private/.nomedia"), b"");
+    library.scan_well();
+    assert_eq!(library.lines("SELECT name AS line FROM files"), ["a.jpg"]);
+    fs::remove_file(library.path("private/.nomedia")).unwrap();
+    library.scan_well();
+    assert_eq!(library.lines("SELECT name AS line FROM files ORDER BY 1"), ["a.jpg", "b.jpg", "c.jpg"]);
+}
+
+#[test]
+fn companions_go_where_their_picture_goes() {
+    let library = Library::new();
+    library.picture("2019/IMG_1.JPG", 1);
+    for name in ["2019/IMG_1.WAV", "2019/IMG_1.JPG.dop", "2019/song.wav", "2019/pom.xml"] {
+        support::media::write(&library.path(name), name.as_bytes());
+    }
+    assert!(library.scan_well().contains("0 problems"));
+    let line =
+        "SELECT f.name || ' ' || f.role || ' ' || i.base_name AS line FROM files f JOIN images i ON i.id = f.image_id ORDER BY f.name";
+    assert_eq!(library.lines(line), ["IMG_1.JPG ORIGINAL IMG_1", "IMG_1.JPG.dop SIDECAR IMG_1", "IMG_1.WAV SIDECAR IMG_1"]);
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM files"), ["3"], "what accompanies nothing is none of ours");
+}
+
+#[test]
+fn renames_that_change_only_case_keep_ids_on_a_disk_that_ignores_case() {
+    let Some(disk) = support::case::ignoring_case() else { return };
+    let library = Library::on(disk.path().join("photos"));
+    for (index, file) in ["Trip/IMG_1.JPG", "Trip/Below/IMG_2.JPG", "Other/IMG_3.JPG"].iter().enumerate() {
+        library.picture(file, index as u32);
+    }
+    support::media::write(&library.path("Trip/IMG_1.xmp"), support::media::xmp(r#"xmp:Rating="4""#, &[]).as_bytes());
+    assert!(library.path("trip/img_1.jpg").is_file(), "the disk ignores case");
+    library.scan_well();
+    let lower = |lines: Vec<String>| lines.into_iter().map(|line| line.to_lowercase()).collect::<Vec<_>>();
+    let (files, images) = (lower(library.files()), library.lines("SELECT id::text AS line FROM images ORDER BY id"));
+    // Through another name, as every program must on some of these file systems.
+    let respell = |from: &str, to: &str| {
+        fs::rename(library.path(from), library.path("in between")).unwrap();
+        fs::rename(library.path("in between"), library.path(to)).unwrap();
+    };
+    for (from, to) in [("Trip/IMG_1.JPG", "Trip/img_1.jpg"), ("Trip", "trip"), ("trip/Below", "trip/BELOW"), ("Other", "OTHER")] {
+        respell(from, to);
+        let said = library.scan_well();
+        assert!(said.contains(" 0 missing"), "{from} → {to}: {said}");
+        assert_eq!(lower(library.files()), files, "{from} → {to}");
+        assert_eq!(library.lines("SELECT id::text AS line FROM images ORDER BY id"), images, "{from} → {to}");
+    }
+    let names = library.lines("SELECT d.rel_path || '/' || f.name AS line FROM files f JOIN folders d ON d.id = f.folder_id ORDER BY 1");
+    assert_eq!(names, ["OTHER/IMG_3.JPG", "trip/BELOW/IMG_2.JPG", "trip/IMG_1.xmp", "trip/img_1.jpg"]);
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM files WHERE missing_since IS NOT NULL"), ["0"]);
 }

@@ -9,7 +9,7 @@ use hm::{
 use parquet::{
     basic::{LogicalType, TimeUnit},
     file::reader::{FileReader, SerializedFileReader},
-    record::RowAccessor,
+    record::{Field, RowAccessor},
 };
 
 const IMAGE_COLUMNS: &str = "image_index base_name subdirectory file_count suffixes total_size_bytes has_raw has_jpeg has_sidecar captured_at \
@@ -111,6 +111,85 @@ fn parquet_reads_back_over_row_groups() {
     let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
     assert_eq!(rows[0].get_string(13).unwrap(), &"ab".repeat(16));
     assert!(rows[1].is_null(0).unwrap());
+}
+
+/// A value as the reader shows it, without its own way to write times.
+fn shown(field: &Field) -> String {
+    let time = |micros: i64| chrono::DateTime::from_timestamp_micros(micros).unwrap().naive_utc().to_string();
+    match field {
+        Field::TimestampMicros(micros) => time(*micros),
+        Field::ListInternal(list) => list.elements().iter().map(shown).collect::<Vec<_>>().join("|"),
+        Field::Str(text) => text.clone(),
+        Field::Double(number) => number.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn first_row(path: &Path, columns: &str) -> Vec<(String, String)> {
+    let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
+    let row = reader.get_row_iter(None).unwrap().next().unwrap().unwrap();
+    let values: Vec<(String, String)> = row.get_column_iter().map(|(name, field)| (name.clone(), shown(field))).collect();
+    assert_eq!(values.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" "), columns);
+    values
+}
+
+#[test]
+fn every_column_of_parquet_comes_back_as_it_went_in() {
+    let dir = tempfile::tempdir().unwrap();
+    write_tables(dir.path(), Format::Parquet, [image(1)].into_iter(), [file(Some(1))].into_iter()).unwrap();
+    let images = first_row(&dir.path().join("images.parquet"), IMAGE_COLUMNS);
+    let expected = [
+        ("image_index", "1"),
+        ("base_name", "IMG_1"),
+        ("subdirectory", "2020/Zoé \"quoted\", comma"),
+        ("file_count", "2"),
+        ("suffixes", ".CR2|.JPG"),
+        ("total_size_bytes", "30000000"),
+        ("has_raw", "true"),
+        ("has_jpeg", "true"),
+        ("has_sidecar", "false"),
+        ("captured_at", "1919-05-04 10:11:12.345"),
+        ("captured_at_source", "EXIF:DateTimeOriginal"),
+        ("captured_offset_minutes", "-330"),
+        ("camera_make", "Canon"),
+        ("camera_model", "null"),
+        ("lens", "null"),
+        ("iso", "100"),
+        ("f_number", "2.8"),
+        ("exposure_s", "0.005"),
+        ("focal_length_mm", "null"),
+        ("gps_latitude", "-45.5"),
+        ("gps_longitude", "11"),
+        ("gps_altitude_m", "null"),
+        ("width_px", "6000"),
+        ("height_px", "4000"),
+        ("orientation", "6"),
+        ("title", "null"),
+        ("description", "two\nlines"),
+        ("keywords", r"a;b|c\d|é"),
+        ("rating", "-1"),
+    ];
+    assert_eq!(images, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let files = first_row(&dir.path().join("files.parquet"), FILE_COLUMNS);
+    let fingerprint = "ab".repeat(16);
+    let expected = [
+        ("image_index", "1"),
+        ("base_name", "IMG_1"),
+        ("subdirectory", ""),
+        ("filename", "IMG_1.CR2"),
+        ("suffix", ".CR2"),
+        ("extension", "cr2"),
+        ("file_path", "/photos/IMG_1.CR2"),
+        ("file_size_bytes", "25000000"),
+        ("file_modified_at", "2020-05-04 08:11:12"),
+        ("format", "cr2"),
+        ("role", "ORIGINAL"),
+        ("width_px", "null"),
+        ("height_px", "null"),
+        ("fingerprint", &fingerprint),
+        ("error", "null"),
+    ];
+    assert_eq!(files, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[test]

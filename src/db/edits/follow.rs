@@ -13,7 +13,7 @@ use diesel::{
 use super::{Pen, every_field, load_rows, next_batch};
 use crate::models::{
     ImageId,
-    edit::{Standing, Value, WriteState, reconcile},
+    edit::{Sidecar, Standing, Value, WriteState, reconcile},
 };
 
 /// Who another program is.
@@ -47,11 +47,16 @@ pub fn follow_scan(conn: &mut PgConnection, images: &[ImageId], moves: &[(ImageI
     for (image, row) in rows {
         let Some(index) = index_of.get(&image).copied() else { continue };
         let theirs = pen.shown[index].get(row.standing.value.field());
-        let own_hand = row.written_fingerprint.is_some_and(|print| prints.contains(&(image, print)));
-        if own_hand {
+        let prints = prints.get(&image).map_or(&[][..], Vec::as_slice);
+        let sidecar = match row.written_fingerprint {
+            Some(print) if prints.contains(&print) => Sidecar::OwnHand,
+            _ if row.was_written && prints.is_empty() => Sidecar::Gone,
+            _ => Sidecar::Anybodys,
+        };
+        if sidecar == Sidecar::OwnHand {
             recognised.push(image);
         }
-        let outcome = reconcile(&row.standing, &theirs, own_hand);
+        let outcome = reconcile(&row.standing, &theirs, sidecar);
         if let Some(replaced) = &outcome.replaced {
             pen.remember(index, replaced, &outcome.standing.value);
         }
@@ -70,8 +75,8 @@ pub fn follow_scan(conn: &mut PgConnection, images: &[ImageId], moves: &[(ImageI
         .map(|_| ())
 }
 
-/// The sidecars of the images in hand, where one may be known as our own.
-fn sidecar_fingerprints(conn: &mut PgConnection, pen: &Pen) -> QueryResult<HashSet<(ImageId, Vec<u8>)>> {
+/// The sidecars that are there of the images in hand, where we ever wrote one.
+fn sidecar_fingerprints(conn: &mut PgConnection, pen: &Pen) -> QueryResult<HashMap<ImageId, Vec<Vec<u8>>>> {
     #[derive(QueryableByName)]
     struct Print {
         #[diesel(sql_type = BigInt)]
@@ -79,9 +84,9 @@ fn sidecar_fingerprints(conn: &mut PgConnection, pen: &Pen) -> QueryResult<HashS
         #[diesel(sql_type = Binary)]
         fingerprint: Vec<u8>,
     }
-    let asked: Vec<ImageId> = pen.rows.iter().filter(|(_, row)| row.written_fingerprint.is_some()).map(|((image, _), _)| *image).collect();
+    let asked: Vec<ImageId> = pen.rows.iter().filter(|(_, row)| row.was_written).map(|((image, _), _)| *image).collect();
     if asked.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(HashMap::new());
     }
     let rows: Vec<Print> = sql_query(
         "SELECT image_id, fingerprint FROM files \
@@ -89,7 +94,11 @@ fn sidecar_fingerprints(conn: &mut PgConnection, pen: &Pen) -> QueryResult<HashS
     )
     .bind::<Array<BigInt>, _>(asked)
     .load(conn)?;
-    Ok(rows.into_iter().map(|row| (row.image_id, row.fingerprint)).collect())
+    let mut prints: HashMap<ImageId, Vec<Vec<u8>>> = HashMap::new();
+    for row in rows {
+        prints.entry(row.image_id).or_default().push(row.fingerprint);
+    }
+    Ok(prints)
 }
 
 /// Images with a history that have no file left, each with the image that took its first.

@@ -4,6 +4,7 @@
 //! ISO/IEC 14496-12 (boxes), 23008-12 (HEIF); Canon's boxes as documented by exiftool and lclevy/canon_cr3.
 
 use super::{draft::Draft, exif, source::Source, xmp};
+use crate::models::Orientation;
 
 /// Boxes in one box.
 const MOST_BOXES: usize = 2_048;
@@ -55,14 +56,21 @@ pub(super) fn find(source: &mut Source<'_>, within: Bmff, path: &[&[u8; 4]]) -> 
 
 /// Reads a HEIF or AVIF. `None` when its description is missing or broken.
 pub(super) fn heif(source: &mut Source<'_>, draft: &mut Draft) -> Option<()> {
-    draft.decoder_turns = true;
+    // Until it is known that the container leaves the turn to EXIF, nobody turns what the decoder may have turned.
+    draft.container_orientation = Some(Orientation::UPRIGHT);
     let top = list(source, 0, source.size());
+    let brands = top.iter().find(|found| &found.name == b"ftyp").and_then(|found| found.content(source, 1 << 10)).unwrap_or_default();
+    // MIAF and AVIF forbid a turn by EXIF. Older files may have one: Apple's readers obey it, and camera apps on the iPhone wrote such.
+    let exif_may_turn = !brands.chunks_exact(4).any(|brand| matches!(brand, b"miaf" | b"avif" | b"avis"));
     draft.motion_photo |= top.iter().any(|found| &found.name == b"mpvd");
     let meta = top.iter().find(|found| &found.name == b"meta")?;
     let content_at = meta.at;
     let meta = meta.content(source, LONGEST_META_BYTES)?.to_vec();
     let items = Items::read(meta.get(4..)?)?;
-    draft.size = items.primary_size();
+    if let Some((size, turn)) = items.primary_shown() {
+        draft.size = Some(size);
+        draft.container_orientation = turn.or((!exif_may_turn).then_some(Orientation::UPRIGHT));
+    }
     let idat_at = content_at + 4 + items.idat_at as u64;
     for (kind, from, length) in items.metadata() {
         let at = if from.in_idat { idat_at + from.offset } else { from.offset };
@@ -139,7 +147,12 @@ enum Property {
     Size(u32, u32),
     /// The part that is shown of the coded size.
     Aperture(u32, u32),
+    /// Counter-clockwise.
     QuarterTurns(u8),
+    /// Left and right change places, or top and bottom.
+    Mirror {
+        left_right: bool,
+    },
     Other,
 }
 
@@ -223,6 +236,7 @@ impl Items {
                             }
                             b"clap" => cursor.aperture(),
                             b"irot" => cursor.number(1).map(|turns| Property::QuarterTurns(turns as u8 & 3)),
+                            b"imir" => cursor.number(1).map(|axis| Property::Mirror { left_right: axis & 1 == 1 }),
                             _ => None,
                         };
                         self.properties.push(read.unwrap_or(Property::Other));
@@ -254,17 +268,34 @@ impl Items {
         Some(())
     }
 
-    /// The primary item as it is shown: turned.
-    fn primary_size(&self) -> Option<(u32, u32)> {
+    /// The primary item: its size as stored, and how it is turned where a property says so. Properties work one after the other.
+    fn primary_shown(&self) -> Option<((u32, u32), Option<Orientation>)> {
         let (_, indices) = self.associations.iter().find(|(id, _)| *id == self.primary)?;
         let mine = || indices.iter().filter_map(|index| self.properties.get(usize::from(*index).checked_sub(1)?));
         let coded = mine().find_map(|property| if let Property::Size(width, height) = property { Some((*width, *height)) } else { None });
-        let coded = coded.filter(|(width, height)| *width > 0 && *height > 0)?;
-        let shown =
-            mine().find_map(|property| if let Property::Aperture(width, height) = property { Some((*width, *height)) } else { None });
-        let (width, height) = shown.filter(|shown| shown.0 <= coded.0 && shown.1 <= coded.1).unwrap_or(coded);
-        let sideways = mine().any(|property| matches!(property, Property::QuarterTurns(1 | 3)));
-        Some(if sideways { (height, width) } else { (width, height) })
+        let (mut width, mut height) = coded.filter(|(width, height)| *width > 0 && *height > 0)?;
+        // Left and right changed first or not, then quarter turns clockwise: every turn and mirror is one of these eight.
+        let (mut mirrored, mut clockwise, mut stated) = (false, 0, false);
+        for property in mine() {
+            match *property {
+                Property::Aperture(shown_width, shown_height) if shown_width <= width && shown_height <= height => {
+                    (width, height) = (shown_width, shown_height);
+                }
+                Property::QuarterTurns(turns) => {
+                    (clockwise, stated) = ((clockwise + 4 - turns) % 4, true);
+                    if turns % 2 == 1 {
+                        (width, height) = (height, width);
+                    }
+                }
+                Property::Mirror { left_right } => {
+                    (mirrored, stated) = (!mirrored, true);
+                    clockwise = (if left_right { 4 } else { 6 } - clockwise) % 4;
+                }
+                _ => {}
+            }
+        }
+        let orientation = Orientation::from_turns(mirrored, clockwise);
+        Some((orientation.upright_size(width, height), stated.then_some(orientation)))
     }
 
     fn metadata(&self) -> Vec<(Kind, From, usize)> {
@@ -314,6 +345,10 @@ mod tests {
 
     /// Picture 1 with its size, crop and turn; EXIF as item 2 in `idat`; XMP as item 3 after the `meta` box.
     fn picture(properties: &[Vec<u8>]) -> Vec<u8> {
+        branded(b"heic", properties)
+    }
+
+    fn branded(brands: &[u8], properties: &[Vec<u8>]) -> Vec<u8> {
         let item = |id: u8, kind: &[u8], rest: &[u8]| boxed(b"infe", &[&[2, 0, 0, 0, 0, id, 0, 0], kind, b"\0", rest].concat());
         let kinds = [item(1, b"hvc1", b""), item(2, b"Exif", b""), item(3, b"mime", b"application/rdf+xml\0")].concat();
         let place = |id: u8, method: u8, at: u32, length: usize| {
@@ -331,7 +366,7 @@ mod tests {
                 boxed(b"iprp", &[boxed(b"ipco", &properties.concat()), associations.clone()].concat()),
                 boxed(b"idat", EXIF),
             ];
-            [boxed(b"ftyp", b"heic"), boxed(b"meta", &parts.concat())].concat()
+            [boxed(b"ftyp", brands), boxed(b"meta", &parts.concat())].concat()
         };
         let xmp_at = file(0).len() as u32;
         [file(xmp_at), XMP.to_vec()].concat()
@@ -352,9 +387,49 @@ mod tests {
         let draft = read(&picture(&[size(4_032, 3_024)]));
         assert_eq!(draft.size, Some((4_032, 3_024)));
         assert_eq!((draft.exif.make.as_deref(), draft.xmp.number(xmp::Key::Rating)), (Some("abc"), Some(3.0)));
-        assert_eq!(read(&picture(&[size(4_032, 3_024), boxed(b"irot", &[3])])).size, Some((3_024, 4_032)));
         let crop: Vec<u8> = [100u32, 1, 133, 1, 0, 1, 0, 1].iter().flat_map(|number| number.to_be_bytes()).collect();
         assert_eq!(read(&picture(&[size(100, 134), boxed(b"clap", &crop)])).size, Some((100, 133)));
+        // The crop counts in the frame it finds.
+        let turned_first = read(&picture(&[size(134, 100), boxed(b"irot", &[1]), boxed(b"clap", &crop)]));
+        assert_eq!((turned_first.size, turned_first.into_facts("").orientation.map(Orientation::exif)), (Some((133, 100)), Some(8)));
+    }
+
+    #[test]
+    fn turns_and_mirrors_of_a_heif_come_to_one_orientation() {
+        let (turn, mirror) = (|turns: u8| boxed(b"irot", &[turns]), |axis: u8| boxed(b"imir", &[axis]));
+        for (properties, expected) in [
+            (vec![turn(0)], 1),
+            (vec![mirror(1)], 2),
+            (vec![turn(2)], 3),
+            (vec![mirror(0)], 4),
+            (vec![turn(3), mirror(1)], 5),
+            (vec![turn(3)], 6),
+            (vec![turn(3), mirror(0)], 7),
+            (vec![turn(1)], 8),
+            (vec![mirror(1), turn(1)], 5),
+            (vec![mirror(0), mirror(0), turn(3)], 6),
+        ] {
+            let facts = read(&picture(&[vec![size(4_032, 3_024)], properties].concat())).into_facts("");
+            assert_eq!(facts.orientation.map(Orientation::exif), Some(expected));
+            assert!(facts.decoder_turns, "pixels come upright");
+            assert_eq!((facts.width_px, facts.height_px), (Some(4_032), Some(3_024)), "as stored");
+        }
+    }
+
+    #[test]
+    fn exif_turns_a_heif_only_where_the_container_is_silent_and_old() {
+        let orientation = |brands: &[u8], properties: &[Vec<u8>]| {
+            let mut draft = Draft::default();
+            let file = branded(brands, &[vec![size(40, 30)], properties.to_vec()].concat());
+            let _ = heif(&mut Source::from_slice(&file), &mut draft);
+            draft.exif.orientation = Orientation::try_from(6).ok();
+            let facts = draft.into_facts("");
+            (facts.orientation.map(Orientation::exif), facts.decoder_turns)
+        };
+        assert_eq!(orientation(b"heic\0\0\0\0mif1heic", &[]), (Some(6), false));
+        assert_eq!(orientation(b"heic\0\0\0\0mif1miafheic", &[]), (Some(1), true));
+        assert_eq!(orientation(b"avif\0\0\0\0mif1avif", &[]), (Some(1), true));
+        assert_eq!(orientation(b"heic\0\0\0\0mif1heic", &[boxed(b"irot", &[0])]), (Some(1), true));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! PNG, WEBP and AVI: files made of named chunks.
 //!
 //! # Source
-//! PNG 3rd edition (eXIf, iTXt); WebP container specification; RIFF and AVI as Microsoft documents them.
+//! PNG 3rd edition (eXIf, iTXt); WebP container specification; RIFF and AVI as Microsoft documents them; XMP specification part 3.
 
-use super::{draft::Draft, exif, source::Source, xmp};
+use super::{dates, draft::Draft, exif, source::Source, text, xmp};
 
 /// Chunks that are looked at; a PNG may have thousands of IDAT, which are stepped over.
 const MOST_CHUNKS: usize = 4_096;
@@ -109,15 +109,61 @@ pub(super) fn webp(source: &mut Source<'_>, draft: &mut Draft) -> Option<()> {
     draft.size.map(|_| ())
 }
 
-/// Reads the size of an AVI from its main header, which comes first.
+/// Reads an AVI: the size from its main header, the time and the words that cameras and programs put beside it. `None` when it has no size.
 pub(super) fn avi(source: &mut Source<'_>, draft: &mut Draft) -> Option<()> {
-    // RIFF size "AVI " LIST size "hdrl" "avih" size, then the header with width and height at 32.
-    let start: [u8; 72] = source.array(0)?;
-    if &start[20..28] == b"hdrlavih" {
-        let number = |at: usize| u32::from_le_bytes([start[at], start[at + 1], start[at + 2], start[at + 3]]);
-        draft.size = size(number(64), number(68));
-    }
+    let end = source.size();
+    avi_chunks(source, 12, end, draft, 0);
     draft.size.map(|_| ())
+}
+
+/// Walks chunks between two places; lists are entered two deep, where all that is looked for lies.
+fn avi_chunks(source: &mut Source<'_>, mut at: u64, end: u64, draft: &mut Draft, depth: u32) {
+    for _ in 0..MOST_CHUNKS {
+        let Some([n0, n1, n2, n3, length @ ..]) = source.array::<8>(at).filter(|_| at + 8 <= end) else { return };
+        let length = u64::from(u32::from_le_bytes(length));
+        let content = at + 8;
+        at = content + length + (length & 1);
+        let name = [n0, n1, n2, n3];
+        if &name == b"LIST" {
+            let wanted = source.array::<4>(content).is_some_and(|kind| matches!(&kind, b"hdrl" | b"INFO"));
+            if wanted && depth < 2 {
+                avi_chunks(source, content + 4, (content + length).min(end), draft, depth + 1);
+            }
+            continue;
+        }
+        avi_chunk(source, name, content, length, draft);
+    }
+}
+
+/// # Source
+/// AVI's main header; the INFO list of RIFF; IDIT as exiftool documents it.
+fn avi_chunk(source: &mut Source<'_>, name: [u8; 4], at: u64, length: u64, draft: &mut Draft) {
+    if &name == b"avih" {
+        if let Some(header) = source.array::<40>(at) {
+            let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+            draft.size = size(number(32), number(36));
+        }
+        return;
+    }
+    if !matches!(&name, b"IDIT" | b"ICRD" | b"ISFT" | b"INAM" | b"ICMT" | b"IKEY" | b"_PMX") {
+        return;
+    }
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(xmp::LONGEST_PACKET_BYTES);
+    let Some(bytes) = source.up_to(at, length) else { return };
+    if &name == b"_PMX" {
+        draft.xmp.extend(xmp::read(bytes).0);
+        return;
+    }
+    let Some(words) = text::from_bytes(bytes) else { return };
+    match &name {
+        b"IDIT" => draft.video_time = dates::parse_riff(&words).map(|moment| (moment, "RIFF:DateTimeOriginal")).or(draft.video_time),
+        b"ICRD" => draft.video_time = draft.video_time.or_else(|| dates::parse_riff(&words).map(|moment| (moment, "RIFF:DateCreated"))),
+        b"ISFT" => draft.exif.software = Some(words),
+        // As Windows would have written them into a picture.
+        b"INAM" => draft.exif.xp_title = Some(words),
+        b"ICMT" => draft.exif.xp_comment = Some(words),
+        _ => text::add_new(&mut draft.exif.xp_keywords, words.split(';').filter_map(text::clean)),
+    }
 }
 
 /// EXIF, with or without the header that only JPEG should have.
@@ -141,6 +187,7 @@ fn be32(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Facts;
 
     #[test]
     fn a_png_gives_size_and_words() {
@@ -175,6 +222,34 @@ mod tests {
         let mut draft = Draft::default();
         png(&mut source, &mut draft).unwrap();
         assert_eq!((draft.size, draft.xmp.first(xmp::Key::Rating)), (Some((300, 200)), Some("5")));
+    }
+
+    #[test]
+    fn an_avi_gives_its_size_time_and_words() {
+        let chunk = |name: &[u8], data: &[u8]| [name, &(data.len() as u32).to_le_bytes(), data, &vec![0; data.len() % 2]].concat();
+        let list = |kind: &[u8], parts: &[Vec<u8>]| chunk(b"LIST", &[kind, &parts.concat()].concat());
+        let header = [&[0; 32][..], &640u32.to_le_bytes(), &480u32.to_le_bytes(), &[0; 16]].concat();
+        let avi_of = |parts: &[Vec<u8>]| chunk(b"RIFF", &[b"AVI ", &parts.concat()[..]].concat());
+        let read = |file: &[u8]| {
+            let mut draft = Draft::default();
+            let _ = avi(&mut Source::from_slice(file), &mut draft);
+            draft.into_facts("fast")
+        };
+        let time = |facts: Facts| facts.captured_at.map(|time| (time.local.to_string(), time.source));
+        let info = list(b"INFO", &[chunk(b"ISFT", b"CanonMVI02\0"), chunk(b"ICRD", b"2003-03-11\0"), chunk(b"INAM", b"Zoey runs")]);
+        let idit = chunk(b"IDIT", b"MON MAR 10 15:04:43 2003\n\0");
+        let picture = list(b"movi", &[chunk(b"00dc", &[7; 999])]);
+        let whole = avi_of(&[list(b"hdrl", &[chunk(b"avih", &header), idit]), info.clone(), picture.clone()]);
+        let facts = read(&whole);
+        assert_eq!((facts.width_px, facts.height_px), (Some(640), Some(480)));
+        assert_eq!((facts.software.as_deref(), facts.title.as_deref()), (Some("CanonMVI02"), Some("Zoey runs")));
+        assert_eq!(time(facts), Some(("2003-03-10 15:04:43".into(), "RIFF:DateTimeOriginal".into())));
+        // Words may also stand behind the frames.
+        let late = avi_of(&[list(b"hdrl", &[chunk(b"avih", &header)]), picture, info]);
+        assert_eq!(time(read(&late)), Some(("2003-03-11 00:00:00".into(), "RIFF:DateCreated".into())));
+        for end in 0..whole.len() {
+            read(&whole[..end]);
+        }
     }
 
     #[test]

@@ -4,6 +4,9 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 use crate::models::CapturedAt;
 
+/// Years that are believed.
+pub(super) const YEARS: std::ops::RangeInclusive<u32> = 1000..=2100;
+
 /// A wall-clock time and the minutes east of UTC, where the text says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::media) struct Moment {
@@ -36,10 +39,11 @@ impl Moment {
 }
 
 /// Reads EXIF (`2004:04:30 11:28:55`), ISO 8601 as XMP and QuickTime have it, and parts of both: a time given only to the day, month or
-/// year is its first instant. `None` for zero dates, blanks, impossible values and years outside 1800..=2100.
+/// year is its first instant. `None` for zero dates, blanks, impossible values and years outside 1000..=2100.
+/// A year before photography is believed: people date the reproduction of a painting. The zero of Windows' clock is no date.
 pub(in crate::media) fn parse(text: &str) -> Option<Moment> {
     let mut scan = Scan(text.trim());
-    let year = scan.number(4).filter(|year| (1800..=2100).contains(year))?;
+    let year = scan.number(4).filter(|year| YEARS.contains(year))?;
     let month = if scan.separator(&[':', '-', '/', '.']) { scan.number(2)? } else { 1 };
     let day = if scan.separator(&[':', '-', '/', '.']) { scan.number(2)? } else { 1 };
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
@@ -49,7 +53,30 @@ pub(in crate::media) fn parse(text: &str) -> Option<Moment> {
         time = scan.time()?;
         offset_minutes = parse_offset(scan.0.trim());
     }
-    Some(Moment { local: date.and_time(time), offset_minutes })
+    let windows_zero = time == NaiveTime::MIN && NaiveDate::from_ymd_opt(1601, 1, 1) == Some(date);
+    (!windows_zero).then_some(Moment { local: date.and_time(time), offset_minutes })
+}
+
+/// Reads what cameras write into an AVI: C's `Mon Mar 10 15:04:43 2003` in any case, and numbers from the year on, with blanks and
+/// separators where each maker likes them (`2001/ 1/27  1:42PM`, `2005/11/28/ 09:19`, `2002-12-16  15:35:01`).
+pub(super) fn parse_riff(text: &str) -> Option<Moment> {
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if let [_, month, day, clock, year, ..] = words[..]
+        && let Some(month) = MONTHS.iter().position(|known| month.eq_ignore_ascii_case(known))
+    {
+        return parse(&format!("{year}-{}-{day}T{clock}", month + 1));
+    }
+    let afternoon = text.trim_end().to_ascii_uppercase().ends_with("PM");
+    let mut numbers = text.split(|character: char| !character.is_ascii_digit()).filter(|part| !part.is_empty());
+    let mut next = || numbers.next();
+    let (year, month, day) = (next()?, next()?, next()?);
+    let Some(hour) = next() else { return parse(&format!("{year}-{month}-{day}")) };
+    let mut hour: u32 = hour.parse().ok()?;
+    if afternoon && hour < 12 {
+        hour += 12;
+    }
+    parse(&format!("{year}-{month}-{day}T{hour}:{}:{}", next().unwrap_or("0"), next().unwrap_or("0")))
 }
 
 /// Reads IPTC's `20040430` and `112855+0200`.
@@ -149,6 +176,7 @@ mod tests {
             ("2004-04-30T11:28-0530", "2004-04-30 11:28:00 -330"),
             ("2004-04-30", "2004-04-30 00:00:00"),
             ("1965", "1965-01-01 00:00:00"),
+            ("1601:06:06 16:39:33", "1601-06-06 16:39:33"),
             ("2016-12-31T23:59:60Z", "2016-12-31 23:59:59 0"),
         ] {
             assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
@@ -163,7 +191,8 @@ mod tests {
             "0000:00:00 00:00:00",
             "2004:13:01 00:00:00",
             "2004:02:30",
-            "1700:01:01",
+            "0900:01:01",
+            "1601:01:01 00:00:00",
             "2200:01:01",
             "noon",
             "2004:01:01 25:00:00",
@@ -182,6 +211,25 @@ mod tests {
     }
 
     #[test]
+    fn videos_write_as_their_makers_like() {
+        for (text, expected) in [
+            ("Mon Mar 10 15:04:43 2003", Some("2003-03-10 15:04:43")),
+            ("WED JUN  4 09:12:01 2008\n", Some("2008-06-04 09:12:01")),
+            ("2001/ 1/27  1:42PM", Some("2001-01-27 13:42:00")),
+            ("2001/ 1/27  1:42AM", Some("2001-01-27 01:42:00")),
+            ("2005/11/28/ 09:19", Some("2005-11-28 09:19:00")),
+            ("2002-12-16  15:35:01", Some("2002-12-16 15:35:01")),
+            ("2003-03-10", Some("2003-03-10 00:00:00")),
+            ("2003:03:10 15:04:43", Some("2003-03-10 15:04:43")),
+            ("Mon Foo 10 15:04:43 2003", None),
+            ("", None),
+            ("12", None),
+        ] {
+            assert_eq!(parse_riff(text).map(|moment| moment.local.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn iptc_writes_without_separators() {
         let moment = parse_iptc("20040430", Some("112855+0200")).unwrap();
         assert_eq!((moment.local.to_string().as_str(), moment.offset_minutes), ("2004-04-30 11:28:55", Some(120)));
@@ -195,6 +243,7 @@ mod tests {
             for text in [&text, &other] {
                 let _ = parse(text).map(|moment| moment.with_subseconds(Some(text)).with_offset(Some(text)));
                 let _ = parse_iptc(text, Some(text));
+                let _ = parse_riff(text);
             }
         }
     }

@@ -19,8 +19,10 @@ pub(super) struct Draft {
     pub(super) size: Option<(u32, u32)>,
     /// Another sign of a video inside than XMP's.
     pub(super) motion_photo: bool,
-    /// The decoder turns the picture by itself.
-    pub(super) decoder_turns: bool,
+    /// The way up that the container states and its decoder obeys; EXIF's is then only a remark.
+    pub(super) container_orientation: Option<Orientation>,
+    /// When a video without EXIF says it was taken, and which tag says so.
+    pub(super) video_time: Option<(dates::Moment, &'static str)>,
     /// Where the EXIF structure lies: place and length in bytes.
     pub(super) exif_block: Option<(u64, usize)>,
     /// There is metadata here that only exiv2 unpacks.
@@ -31,7 +33,7 @@ impl Draft {
     /// Chooses. Words: XMP, then IPTC, then EXIF (people write with programs that write XMP); what the camera knows: EXIF, then XMP.
     pub(super) fn into_facts(self, reader: &str) -> Facts {
         let captured_at = self.captured_at();
-        let Self { exif, xmp, iptc, size, motion_photo, decoder_turns, .. } = self;
+        let Self { exif, xmp, iptc, size, motion_photo, container_orientation, .. } = self;
         let xmp_text = |key| xmp.first(key).map(str::to_owned);
         let positive = |key| xmp.number(key).filter(|number| *number > 0.0);
         let mut keywords = Vec::new();
@@ -57,7 +59,8 @@ impl Draft {
             exposure_s: exif.exposure_s.or_else(|| positive(Key::ExposureTime)),
             focal_length_mm: exif.focal_length_mm.or_else(|| positive(Key::FocalLength)),
             gps: exif.gps.or_else(|| place::from_xmp(&xmp)),
-            orientation: orientation.filter(|_| !decoder_turns),
+            orientation: container_orientation.or(orientation),
+            decoder_turns: container_orientation.is_some(),
             width_px: size.map(|(width, _)| width),
             height_px: size.map(|(_, height)| height),
             title: described(xmp_text(Key::Title)).or_else(|| described(iptc.title)).or_else(|| described(exif.xp_title)),
@@ -76,6 +79,7 @@ impl Draft {
             motion_photo: motion_photo || says_so(Key::MotionPhoto) || says_so(Key::MicroVideo),
             sidecar_for: None,
             reader: reader.to_owned(),
+            version: 0,
         }
     }
 
@@ -88,6 +92,7 @@ impl Draft {
         };
         let exif = &self.exif;
         let found = exif.original.map(|moment| (moment, "EXIF:DateTimeOriginal"));
+        let found = found.or(self.video_time);
         let found = found.or_else(|| xmp_original().map(|moment| (moment, "XMP:DateTimeOriginal")));
         let found = found.or_else(|| xmp_time(Key::DateCreated).map(|moment| (moment, "XMP:DateCreated")));
         let found = found.or_else(|| self.iptc.created.map(|moment| (moment, "IPTC:DateCreated")));

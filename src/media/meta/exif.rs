@@ -42,6 +42,8 @@ pub(super) struct ExifTags {
     pub(super) content_id: Option<String>,
     /// The maker's own notes are there; exiv2 knows their lens names.
     pub(super) has_maker_note: bool,
+    /// Where in the file those notes end.
+    pub(super) maker_note_end: u64,
     /// What EXIF says of the picture's size.
     pub(super) exif_size: Option<(u32, u32)>,
     /// The largest full picture among the directories.
@@ -217,6 +219,7 @@ impl Reading {
     /// Two makers' notes are read here: Apple's for the identifier of live photos, Canon's where they spell the lens out.
     fn maker_note(&mut self, source: &mut Source<'_>, entry: &Entry) {
         self.tags.has_maker_note = true;
+        self.tags.maker_note_end = entry.at.saturating_add(entry.length().unwrap_or(0) as u64);
         let apple = source.array::<12>(entry.at).is_some_and(|start| &start == b"Apple iOS\0\0\x01");
         let canon = self.tags.make.as_deref().is_some_and(|make| make.starts_with("Canon"));
         if apple {

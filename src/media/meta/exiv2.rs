@@ -3,7 +3,11 @@
 //! It is asked for what it alone knows, lens names in makers' notes and Canon's CRW, and as a second opinion where the fast reader gives up.
 //! Never asked: videos and EPS, which crash it. Both sides of the talk are here, so that they change together.
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rexiv2::Metadata;
 use serde::{Deserialize, Serialize};
@@ -24,6 +28,33 @@ pub const WORKER_ADDRESS_SPACE_BYTES: u64 = 3 << 30;
 
 const OF_A_PATH: u8 = b'p';
 const OF_BYTES: u8 = b'b';
+const OF_ITSELF: u8 = b'v';
+
+/// The smallest JPEG that says who made it: an EXIF structure with one tag, and no picture.
+const SPECIMEN: &[u8] = b"\xff\xd8\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x0f\x01\x02\x00\x03\x00\x00\x00hm\x00\x00\x00\x00\x00\x00\xff\xd9";
+
+/// Asks a child, started for this alone, whether exiv2 reads, and which libraries it is: `libexiv2.so.0.27.6, libgexiv2.so.2.14.0`. Empty
+/// where the system does not tell what a process has loaded.
+///
+/// # Errors
+/// For a person: how the child ended, or that it reads wrongly.
+pub fn probe(program: impl Into<PathBuf>, timeout: Duration) -> Result<String, String> {
+    let pool = ChildPool::new(program, ["meta-worker"], 1);
+    let facts = ask_about_bytes(&pool, SPECIMEN, timeout)?;
+    if facts.make.as_deref() != Some("hm") {
+        return Err(format!("it read {:?} where `hm` stands", facts.make.unwrap_or_default()));
+    }
+    let answer = pool.call(&[OF_ITSELF], timeout).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The files of exiv2 and gexiv2 among those that this process has loaded.
+fn loaded_libraries() -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let names = maps.lines().filter_map(|line| line.rsplit_once('/')).map(|(_, name)| name);
+    let libraries: BTreeSet<&str> = names.filter(|name| name.starts_with("libexiv2") || name.starts_with("libgexiv2")).collect();
+    libraries.into_iter().collect::<Vec<_>>().join(", ")
+}
 
 /// What a child says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,6 +92,9 @@ fn ask(pool: &ChildPool, kind: u8, body: &[u8], timeout: Duration) -> Result<Fac
 
 /// The child's side: answers one request. Call it from one thread.
 pub fn answer(request: &[u8]) -> Vec<u8> {
+    if request == [OF_ITSELF] {
+        return loaded_libraries().into_bytes();
+    }
     let read = match request.split_first() {
         Some((&OF_A_PATH, path)) => {
             std::str::from_utf8(path).map_err(|error| error.to_string()).and_then(|path| read(Metadata::new_from_path(path)))

@@ -42,6 +42,10 @@ use crate::{
     models::{Facts, FileFormat, FileKind},
 };
 
+/// How much the readers know. Raise it whenever they learn to read something that files of a library may have: such files are then read
+/// again by the next scan, although they have not changed.
+pub const READING_VERSION: u16 = 3;
+
 /// How to read.
 #[derive(Debug, Clone)]
 pub struct MetaOptions {
@@ -101,7 +105,7 @@ impl MetaReader {
             Ok(file) => file,
             Err(error) => return failed(format!("cannot be opened: {error}")),
         };
-        if size_bytes == 0 {
+        if size_bytes == 0 && !format.is_companion() {
             return FileReading { fingerprint: Some(fingerprint(0, &[], &[])), ..failed("empty file".to_owned()) };
         }
         BUFFERS.with_borrow_mut(|buffers| match read_ends(&file, size_bytes, buffers) {
@@ -111,6 +115,7 @@ impl MetaReader {
                 let reading = catch_unwind(AssertUnwindSafe(|| self.read_source(&mut source, path, format)));
                 let mut reading = reading.unwrap_or_else(|_| failed("the reader broke down on it".to_owned()));
                 reading.fingerprint = Some(fingerprint(size_bytes, head, tail));
+                reading.facts.version = READING_VERSION;
                 reading
             }
             Err(error) => failed(error),
@@ -127,6 +132,9 @@ impl MetaReader {
     }
 
     fn read_source(&self, source: &mut Source<'_>, path: &Path, format: FileFormat) -> FileReading {
+        if format.is_companion() {
+            return FileReading { facts: Facts { reader: format.name().to_owned(), ..Facts::default() }, ..FileReading::default() };
+        }
         if format.kind() == FileKind::Sidecar && format != FileFormat::Thm {
             return read_sidecar(source, format);
         }
@@ -165,19 +173,30 @@ impl MetaReader {
             Content::Jxl => jxl::read(source, &mut draft),
             Content::Raf => raw::raf(source, &mut draft),
             Content::X3f => raw::x3f(source, &mut draft),
-            Content::Crw | Content::Movie | Content::Other(_) => None,
+            Content::Crw => {
+                packet_at_the_end(source, &mut draft);
+                None
+            }
+            Content::Movie | Content::Other(_) => None,
         };
         let need = Need::of(&draft, content, whole.is_some());
         let exif_block = draft.exif_block;
-        let decoder_turns = draft.decoder_turns;
+        // Some RAW have the notes behind their pictures.
+        let note_is_in = |(at, length): &(u64, usize)| draft.exif.maker_note_end <= at + *length as u64;
+        let notes_are_far = matches!(content, Content::Tiff | Content::Orf | Content::Rw2) && !exif_block.as_ref().is_some_and(note_is_in);
         let mut facts = draft.into_facts("fast");
         let broken = || format!("{} that is cut off or damaged", content.name());
         let error = match (need, &self.exiv2) {
             (Need::Nothing, _) => None,
             (Need::Lens, None) => None,
             (Need::Lens, Some(pool)) => {
-                let block = exif_block.and_then(|(at, length)| source.up_to(at, length));
-                if let Some(Ok(second)) = block.map(|block| exiv2::ask_about_bytes(pool, block, self.timeout)) {
+                let second = if notes_are_far {
+                    Some(exiv2::ask_about_path(pool, path, self.timeout))
+                } else {
+                    let block = exif_block.and_then(|(at, length)| source.up_to(at, length));
+                    block.map(|block| exiv2::ask_about_bytes(pool, block, self.timeout))
+                };
+                if let Some(Ok(second)) = second {
                     add(&mut facts, Facts { lens: second.lens, ..Facts::default() });
                 }
                 None
@@ -185,7 +204,8 @@ impl MetaReader {
             (Need::Everything, None) => whole.is_none().then(broken),
             (Need::Everything, Some(pool)) => match exiv2::ask_about_path(pool, path, self.timeout) {
                 Ok(mut second) => {
-                    second.orientation = second.orientation.filter(|_| !decoder_turns);
+                    // exiv2 knows what EXIF says, not whether the decoder cares.
+                    second.orientation = second.orientation.filter(|_| !facts.decoder_turns);
                     add(&mut facts, second);
                     (whole.is_none() && content != Content::Crw).then(broken)
                 }
@@ -193,6 +213,15 @@ impl MetaReader {
             },
         };
         FileReading { facts, error, fingerprint: None }
+    }
+}
+
+/// An XMP packet behind the last structure of a file, where exiftool puts it and exiv2 does not look.
+fn packet_at_the_end(source: &mut Source<'_>, draft: &mut Draft) {
+    const START: &[u8] = b"<?xpacket begin";
+    let tail = source.tail();
+    if let Some(start) = tail.windows(START.len()).rposition(|bytes| bytes == START) {
+        draft.xmp.extend(xmp::read(&tail[start..]).0);
     }
 }
 
@@ -272,10 +301,23 @@ fn read_ends<'b>(file: &File, size_bytes: u64, buffers: &'b mut Buffers) -> Resu
 }
 
 /// The identity of a file with this content, as [`MetaReader::read`] gives it.
-pub fn fingerprint_of(content: &[u8]) -> [u8; 16] {
+pub fn fingerprint_of_content(content: &[u8]) -> [u8; 16] {
     let (head, rest) = content.split_at(content.len().min(HEAD_BYTES));
     let tail = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
     fingerprint(content.len() as u64, head, tail)
+}
+
+/// The identity of the file at `path`, as [`FileReading::fingerprint`] has it, without reading what it says.
+///
+/// # Errors
+/// When it cannot be read to its end.
+pub fn fingerprint_of(path: &Path) -> std::io::Result<[u8; 16]> {
+    let file = File::open(path)?;
+    let size_bytes = file.metadata()?.len();
+    BUFFERS.with_borrow_mut(|buffers| {
+        let (head, tail) = read_ends(&file, size_bytes, buffers).map_err(std::io::Error::other)?;
+        Ok(fingerprint(size_bytes, head, tail))
+    })
 }
 
 /// BLAKE3 over size, first and last 64 KiB; of a file of at most 128 KiB, over size and the whole of it.
@@ -328,7 +370,11 @@ mod tests {
     #[test]
     fn the_fingerprint_covers_size_start_and_end() {
         let base: Vec<u8> = (0..400_000u32).map(|index| (index % 251) as u8).collect();
-        let print = |content: &[u8]| read(content, FileFormat::Jpeg).fingerprint.unwrap();
+        let print = |content: &[u8]| {
+            let fingerprint = read(content, FileFormat::Jpeg).fingerprint.unwrap();
+            assert_eq!(fingerprint_of(written(content).path()).unwrap(), fingerprint);
+            fingerprint
+        };
         for length in [1, 70_000, 130_000, 140_000, 195_000, 400_000] {
             let content = &base[..length];
             let mut seen = vec![print(content)];
@@ -350,7 +396,7 @@ mod tests {
             .finalize();
         assert_eq!(print(content), expected.as_bytes()[..16]);
         for length in [0, 1, 65_536, 65_537, 131_072, 131_073, 400_000] {
-            assert_eq!(fingerprint_of(&base[..length]), print(&base[..length]), "{length}");
+            assert_eq!(fingerprint_of_content(&base[..length]), print(&base[..length]), "{length}");
         }
     }
 }

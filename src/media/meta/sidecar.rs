@@ -60,7 +60,8 @@ fn takeout(content: &[u8]) -> (Facts, Option<String>) {
     let Some(taken) = json.photo_taken_time else { return (empty(), None) };
     let seconds = taken.timestamp.and_then(|value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()));
     let local = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).map(|time| time.naive_utc());
-    let plausible = local.filter(|local| (1800..=2100).contains(&chrono::Datelike::year(local)));
+    let plausible =
+        local.filter(|local| u32::try_from(chrono::Datelike::year(local)).is_ok_and(|year| super::dates::YEARS.contains(&year)));
     let known = |place: Option<Place>| {
         let written = place?;
         place::on_earth(written.latitude?, written.longitude?, written.altitude.filter(|metres| *metres != 0.0))

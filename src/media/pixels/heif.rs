@@ -1,4 +1,5 @@
-//! HEIC and AVIF through libheif, which turns, mirrors and crops by itself: their EXIF orientation is not applied again.
+//! HEIC and AVIF through libheif, which turns, mirrors and crops by itself as the container says. A turn that is stated besides is one
+//! that the container does not know: old HEIC with an orientation in EXIF alone.
 
 use fast_image_resize::pixels::U16x3;
 use libheif_rs::{ColorSpace, DecodingOptions, HeifContext, ImageHandle, LibHeif, RgbChroma};
@@ -9,13 +10,14 @@ use super::{
     color::Profile,
     plain::{over_white_8, over_white_16},
 };
+use crate::models::Orientation;
 
 fn heif_error(error: libheif_rs::HeifError) -> PixelsError {
     PixelsError::Broken(error.to_string().trim().to_owned())
 }
 
 /// Decodes the primary picture.
-pub(super) fn decode(bytes: &[u8], bounds: &Bounds) -> Result<Decoded, PixelsError> {
+pub(super) fn decode(bytes: &[u8], stated: Option<Orientation>, bounds: &Bounds) -> Result<Decoded, PixelsError> {
     let mut context = HeifContext::read_from_bytes(bytes).map_err(heif_error)?;
     // Pictures are decoded side by side in processes already.
     context.set_max_decoding_threads(0);
@@ -56,7 +58,7 @@ pub(super) fn decode(bytes: &[u8], bounds: &Bounds) -> Result<Decoded, PixelsErr
         Samples::Rgb8(rows.flatten().copied().collect())
     };
     let bitmap = Bitmap { width_px: plane.width, height_px: plane.height, samples };
-    Ok(Decoded::upright(bitmap, profile))
+    Ok(Decoded { orientation: stated.unwrap_or(Orientation::UPRIGHT), ..Decoded::upright(bitmap, profile) })
 }
 
 /// Stretches `depth` bits to 16.

@@ -120,7 +120,7 @@ fn decode(request: &PictureRequest, bounds: &Bounds) -> Result<Decoded, PixelsEr
     match kind {
         Kind::Jpeg => jpeg::decode_file(&file, stated, bounds),
         Kind::Raw => raw::decode(&file, request, bounds),
-        Kind::Heif => heif::decode(&file.read_all()?, bounds),
+        Kind::Heif => heif::decode(&file.read_all()?, stated, bounds),
         Kind::Jxl => jxl::decode(&file.read_all()?, bounds),
         Kind::Png => plain::decode(&file.read_all()?, image::ImageFormat::Png, stated, bounds),
         Kind::Webp => plain::decode(&file.read_all()?, image::ImageFormat::WebP, stated, bounds),

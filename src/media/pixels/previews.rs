@@ -8,7 +8,10 @@
 use super::{
     jpeg_header::JpegHeader,
     read_at::ReadAt,
-    tiff_tags::{JPEG_BYTE_COUNT, JPEG_OFFSET, PANASONIC_PREVIEW, STRIP_BYTE_COUNTS, STRIP_OFFSETS, Tags},
+    tiff_tags::{
+        COMPRESSION, JPEG_BYTE_COUNT, JPEG_OFFSET, PANASONIC_PREVIEW, PHOTOMETRIC, STRIP_BYTE_COUNTS, STRIP_OFFSETS, TILE_BYTE_COUNTS,
+        TILE_OFFSETS, Tags,
+    },
 };
 
 /// More previews than any camera writes.
@@ -19,6 +22,11 @@ const PRVW_SEARCH_BYTES: u64 = 256;
 const RAF_JPEG_OFFSET_AT: u64 = 84;
 /// The box of a CR3 that holds the preview of 1620 px.
 const CR3_PREVIEW_UUID: [u8; 16] = [0xea, 0xf4, 0x2b, 0x5e, 0x1c, 0x98, 0x4b, 0x88, 0xb9, 0xfb, 0xb7, 0xdc, 0x40, 0x6e, 0x4d, 0x16];
+
+/// `PhotometricInterpretation` of sensor data: a mosaic, or all colours at each place in linear light.
+const SENSOR_PHOTOMETRICS: [u64; 2] = [32_803, 34_892];
+/// `Compression` of lossy DNG: baseline JPEG, or JPEG XL.
+const LOSSY_COMPRESSIONS: [u64; 2] = [34_892, 52_546];
 
 /// A JPEG inside another file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +61,33 @@ pub(super) fn find(file: &dyn ReadAt) -> Vec<Preview> {
         _ => Tags::open(file, 0).map(|tags| in_tags(&tags)).unwrap_or_default(),
     };
     places.into_iter().take(MAX_PREVIEWS).filter_map(|(at, bytes)| Preview::check(file, at, bytes)).collect()
+}
+
+/// Where the sensor data of a TIFF-like RAW lies.
+#[derive(Debug, Default)]
+pub(super) struct SensorData {
+    /// First byte and length of each strip or tile.
+    pub(super) extents: Vec<(u64, u64)>,
+    /// Whether it is compressed with loss, which no decoder here undoes.
+    pub(super) is_lossy: bool,
+}
+
+/// What the directories say of sensor data; nothing for other structures.
+pub(super) fn sensor_data(file: &dyn ReadAt) -> SensorData {
+    let mut found = SensorData::default();
+    let Some(tags) = Tags::open(file, 0) else { return found };
+    for directory in tags.directories() {
+        if !tags.number(&directory, PHOTOMETRIC).is_some_and(|photometric| SENSOR_PHOTOMETRICS.contains(&photometric)) {
+            continue;
+        }
+        found.is_lossy |= tags.number(&directory, COMPRESSION).is_some_and(|compression| LOSSY_COMPRESSIONS.contains(&compression));
+        for (offset_tag, count_tag) in [(STRIP_OFFSETS, STRIP_BYTE_COUNTS), (TILE_OFFSETS, TILE_BYTE_COUNTS)] {
+            let numbers = |tag| directory.entry(tag).map(|entry| tags.numbers(entry)).unwrap_or_default();
+            let places = numbers(offset_tag).into_iter().zip(numbers(count_tag));
+            found.extents.extend(places.filter_map(|(offset, bytes)| Some((tags.place(offset)?, bytes))));
+        }
+    }
+    found
 }
 
 fn in_tags(tags: &Tags<'_>) -> Vec<(u64, u64)> {

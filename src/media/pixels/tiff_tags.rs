@@ -12,9 +12,13 @@ const MAX_ENTRIES: u64 = 1024;
 /// Values longer than this are read by those who know what they are, not as numbers.
 const MAX_NUMBERS: u32 = 4096;
 
+pub(super) const COMPRESSION: u16 = 0x0103;
+pub(super) const PHOTOMETRIC: u16 = 0x0106;
 pub(super) const STRIP_OFFSETS: u16 = 0x0111;
 pub(super) const ORIENTATION: u16 = 0x0112;
 pub(super) const STRIP_BYTE_COUNTS: u16 = 0x0117;
+pub(super) const TILE_OFFSETS: u16 = 0x0144;
+pub(super) const TILE_BYTE_COUNTS: u16 = 0x0145;
 pub(super) const SUB_DIRECTORIES: u16 = 0x014a;
 pub(super) const JPEG_OFFSET: u16 = 0x0201;
 pub(super) const JPEG_BYTE_COUNT: u16 = 0x0202;

@@ -107,11 +107,22 @@ pub struct Outcome {
     pub replaced: Option<Value>,
 }
 
+/// What became of the sidecar that a value was written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sidecar {
+    /// It is byte for byte as `hm` wrote it: whatever the vault says now, it says because of us or in spite of us, and is no news.
+    OwnHand,
+    /// Anybody may have written what is there.
+    Anybodys,
+    /// It was there and is gone. Who removes a file says nothing about what was in it.
+    Gone,
+}
+
 /// Compares a person's value with what the vault says now.
 ///
-/// An unwritten value is never overwritten. One that was written gives way to what somebody says there later. `own_hand` tells that the
-/// sidecar is byte for byte as `hm` wrote it: whatever the vault says now, it says because of us or in spite of us, and is no news.
-pub fn reconcile(before: &Standing, theirs: &Value, own_hand: bool) -> Outcome {
+/// An unwritten value is never overwritten. One that was written gives way to what somebody says there later; but not to silence because
+/// the sidecar is gone: then it waits to be written again.
+pub fn reconcile(before: &Standing, theirs: &Value, sidecar: Sidecar) -> Outcome {
     let kept = |state, base: &Value| Outcome {
         standing: Standing { value: before.value.clone(), base: Some(base.clone()), state, outside: None },
         replaced: None,
@@ -121,14 +132,20 @@ pub fn reconcile(before: &Standing, theirs: &Value, own_hand: bool) -> Outcome {
         replaced: (*value != before.value).then(|| before.value.clone()),
     };
     let base = match &before.base {
-        Some(base) if !own_hand => base,
+        Some(base) if sidecar != Sidecar::OwnHand => base,
         _ => theirs,
     };
     let waiting = if before.state == WriteState::Conflict { WriteState::Pending } else { before.state };
+    let conflict = || Outcome {
+        standing: Standing { state: WriteState::Conflict, outside: Some(theirs.clone()), base: Some(base.clone()), ..before.clone() },
+        replaced: None,
+    };
     if before.state == WriteState::Written {
-        return match () {
-            () if before.value == *theirs || theirs.says_same(base) || theirs.says_same(&before.value) => kept(WriteState::Written, theirs),
-            () => taken(theirs, WriteState::Written),
+        return match sidecar {
+            _ if theirs.says_same(base) || theirs.says_same(&before.value) => kept(WriteState::Written, theirs),
+            Sidecar::Gone if theirs.is_silent() => kept(WriteState::Pending, theirs),
+            Sidecar::Gone => conflict(),
+            Sidecar::OwnHand | Sidecar::Anybodys => taken(theirs, WriteState::Written),
         };
     }
     match merge(base, &before.value, theirs) {
@@ -136,10 +153,7 @@ pub fn reconcile(before: &Standing, theirs: &Value, own_hand: bool) -> Outcome {
         Merge::KeepOurs => kept(waiting, theirs),
         Merge::TakeTheirs => taken(theirs, WriteState::Written),
         Merge::Both(both) => taken(&both, WriteState::Pending),
-        Merge::Conflict => Outcome {
-            standing: Standing { state: WriteState::Conflict, outside: Some(theirs.clone()), base: Some(base.clone()), ..before.clone() },
-            replaced: None,
-        },
+        Merge::Conflict => conflict(),
     }
 }
 
@@ -213,8 +227,8 @@ mod tests {
             let values = [base.clone(), ours.clone(), first];
             let mut now = Standing { value: ours.clone(), base: Some(base.clone()), state: WriteState::Pending, outside: None };
             for look in looks {
-                let outcome = reconcile(&now, &values[look], false);
-                prop_assert_eq!(&reconcile(&outcome.standing, &values[look], false).standing, &outcome.standing, "twice is once");
+                let outcome = reconcile(&now, &values[look], Sidecar::Anybodys);
+                prop_assert_eq!(&reconcile(&outcome.standing, &values[look], Sidecar::Anybodys).standing, &outcome.standing, "twice is once");
                 prop_assert_eq!(outcome.standing.state == WriteState::Conflict, outcome.standing.outside.is_some());
                 now = outcome.standing;
                 if now.state == WriteState::Written {
@@ -248,43 +262,53 @@ mod tests {
     #[test]
     fn an_edit_waits_until_the_vault_says_it() {
         let waiting = standing(5, 3, WriteState::Pending);
-        assert_eq!(reconcile(&waiting, &rating(3), false).standing, waiting);
-        let written = reconcile(&waiting, &rating(5), false);
+        assert_eq!(reconcile(&waiting, &rating(3), Sidecar::Anybodys).standing, waiting);
+        let written = reconcile(&waiting, &rating(5), Sidecar::Anybodys);
         assert_eq!((written.standing, written.replaced), (standing(5, 5, WriteState::Written), None));
         let failed = standing(5, 3, WriteState::Failed);
-        assert_eq!(reconcile(&failed, &rating(3), false).standing, failed);
+        assert_eq!(reconcile(&failed, &rating(3), Sidecar::Anybodys).standing, failed);
     }
 
     #[test]
     fn what_was_written_gives_way_to_what_is_said_later() {
-        let outcome = reconcile(&standing(5, 5, WriteState::Written), &rating(2), false);
+        let outcome = reconcile(&standing(5, 5, WriteState::Written), &rating(2), Sidecar::Anybodys);
         assert_eq!((outcome.standing, outcome.replaced), (standing(2, 2, WriteState::Written), Some(rating(5))));
     }
 
     #[test]
     fn our_own_hand_is_no_news() {
         // The original's own rating shows through the sidecar that should cover it.
-        let outcome = reconcile(&standing(0, 0, WriteState::Written), &rating(4), true);
+        let outcome = reconcile(&standing(0, 0, WriteState::Written), &rating(4), Sidecar::OwnHand);
         assert_eq!((outcome.standing, outcome.replaced), (standing(0, 4, WriteState::Written), None));
-        let again = reconcile(&standing(0, 4, WriteState::Written), &rating(4), false);
+        let again = reconcile(&standing(0, 4, WriteState::Written), &rating(4), Sidecar::Anybodys);
         assert_eq!(again.replaced, None);
     }
 
     #[test]
+    fn a_sidecar_that_is_gone_takes_nothing_along() {
+        let written = standing(5, 5, WriteState::Written);
+        assert_eq!(reconcile(&written, &Value::Rating(None), Sidecar::Gone).standing.state, WriteState::Pending);
+        let other = reconcile(&written, &rating(2), Sidecar::Gone);
+        assert_eq!(other.standing, Standing { outside: Some(rating(2)), ..standing(5, 5, WriteState::Conflict) });
+        assert_eq!(reconcile(&written, &rating(5), Sidecar::Gone).standing, written);
+        assert_eq!(reconcile(&standing(5, 3, WriteState::Pending), &rating(3), Sidecar::Gone).standing.state, WriteState::Pending);
+    }
+
+    #[test]
     fn a_conflict_has_both_values_and_ends_when_one_side_yields() {
-        let both = reconcile(&standing(5, 3, WriteState::Pending), &rating(1), false).standing;
+        let both = reconcile(&standing(5, 3, WriteState::Pending), &rating(1), Sidecar::Anybodys).standing;
         assert_eq!(both, Standing { outside: Some(rating(1)), ..standing(5, 3, WriteState::Conflict) });
-        let other = reconcile(&both, &rating(2), false).standing;
+        let other = reconcile(&both, &rating(2), Sidecar::Anybodys).standing;
         assert_eq!(other.outside, Some(rating(2)));
-        assert_eq!(reconcile(&both, &rating(3), false).standing, standing(5, 3, WriteState::Pending));
-        assert_eq!(reconcile(&both, &rating(5), false).standing, standing(5, 5, WriteState::Written));
+        assert_eq!(reconcile(&both, &rating(3), Sidecar::Anybodys).standing, standing(5, 3, WriteState::Pending));
+        assert_eq!(reconcile(&both, &rating(5), Sidecar::Anybodys).standing, standing(5, 5, WriteState::Written));
     }
 
     #[test]
     fn keywords_of_both_sides_come_together_and_wait_to_be_written() {
         let value = |list: &[&str]| Value::Keywords(Keywords::new(list.iter().copied(), [""; 0]));
         let before = Standing { value: value(&["a", "b"]), base: Some(value(&["a"])), state: WriteState::Pending, outside: None };
-        let outcome = reconcile(&before, &value(&["c"]), false);
+        let outcome = reconcile(&before, &value(&["c"]), Sidecar::Anybodys);
         assert_eq!(outcome.replaced, Some(value(&["a", "b"])));
         let expected = Standing { value: value(&["b", "c"]), base: Some(value(&["c"])), state: WriteState::Pending, outside: None };
         assert_eq!(outcome.standing, expected);
@@ -293,6 +317,6 @@ mod tests {
     #[test]
     fn where_nobody_knows_what_the_vault_said_ours_is_the_news() {
         let before = Standing { value: rating(5), base: None, state: WriteState::Pending, outside: None };
-        assert_eq!(reconcile(&before, &rating(1), false).standing, standing(5, 1, WriteState::Pending));
+        assert_eq!(reconcile(&before, &rating(1), Sidecar::Anybodys).standing, standing(5, 1, WriteState::Pending));
     }
 }

@@ -100,6 +100,25 @@ pub(super) fn is_version(version: &Candidate<'_>, original: &Candidate<'_>, word
     !base_states_a_second || shows_editing(version, original)
 }
 
+/// Whether `part` is the enhanced copy or the back of the print that `front` is the scan of. A scanner knows no capture time (it writes none,
+/// or the one date that a person gave the whole batch), so the names of all three files must be there, or Epson's own name in one.
+pub(super) fn is_part_of_scan(part: &Candidate<'_>, front: &Candidate<'_>, all_three: bool) -> bool {
+    let epson = |candidate: &Candidate<'_>| candidate.facts.make.as_deref().is_some_and(|make| maker(make) == "epson");
+    let scans = |candidate: &Candidate<'_>| matches!(candidate.format, FileFormat::Jpeg | FileFormat::Tiff);
+    let numbered = super::names::stem(front.name).ends_with(|last: char| last.is_ascii_digit());
+    let dates_differ = match (&part.facts.captured_at, &front.facts.captured_at) {
+        (Some(a), Some(b)) => a.local != b.local,
+        _ => false,
+    };
+    let cameras_differ = cameras(part, front) == Verdict::Different;
+    let photographed = |candidate: &Candidate<'_>| candidate.facts.exposure_s.is_some() || candidate.facts.f_number.is_some();
+    scans(part)
+        && scans(front)
+        && !dates_differ
+        && !cameras_differ
+        && ((epson(part) || epson(front)) || (all_three && numbered && !photographed(part) && !photographed(front)))
+}
+
 fn same_content_id(a: &Candidate<'_>, b: &Candidate<'_>) -> Verdict {
     match (&a.facts.content_id, &b.facts.content_id) {
         (Some(first), Some(second)) if first == second => Verdict::Same,

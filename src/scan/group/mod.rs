@@ -14,6 +14,7 @@ mod time_in_name;
 
 use chrono::NaiveDateTime;
 
+pub(crate) use self::names::without_strays;
 use self::{moments::Moments, roles::Parts, sidecars::Owners};
 pub use self::{
     names::{format_of_name, stem, suffix_of},
@@ -47,7 +48,8 @@ pub struct Candidate<'a> {
 pub struct Group {
     /// Name of the moment: the stem of its original.
     pub base_name: String,
-    /// Why these files are one image: `person`, `pixel`, `raw+jpeg`, `live-photo`, `derivative`, `same-stem`, `takeout`, `sidecar`, `single`.
+    /// Why these files are one image: `person`, `pixel`, `raw+jpeg`, `live-photo`, `scan`, `derivative`, `same-stem`, `takeout`, `sidecar`,
+    /// `single`.
     pub rule: &'static str,
     /// The files: original first; among sidecars the one to believe first comes first.
     pub members: Vec<Member>,

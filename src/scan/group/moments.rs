@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::HashMap};
 
 use super::{
     Candidate,
-    evidence::{is_version, stills_belong_together, video_goes_with},
+    evidence::{is_part_of_scan, is_version, stills_belong_together, video_goes_with},
     names::{Mark, MediaName, Suffix, possible_bases},
     time_in_name::states_a_second,
 };
@@ -98,6 +98,23 @@ impl Moments {
             moment = earlier;
         }
         moment
+    }
+
+    /// How the file extends the scan of a print that it belongs to: `_a` or `_b` behind its name.
+    fn scan_mark(&self, file: usize) -> Option<&str> {
+        let moment = &self.all[self.of_file[file]?];
+        let front = &self.name(self.all[moment.version_of?].anchor).key;
+        self.names[file].as_ref()?.key.strip_prefix(&**front).filter(|mark| matches!(*mark, "_a" | "_b"))
+    }
+
+    /// Whether the file is the enhanced copy or the back of a scanned print.
+    pub(super) fn is_part_of_scan(&self, file: usize) -> bool {
+        self.scan_mark(file).is_some()
+    }
+
+    /// Whether the file is the back of a scanned print.
+    pub(super) fn is_back_of_scan(&self, file: usize) -> bool {
+        self.scan_mark(file) == Some("_b")
     }
 
     /// Whether the file was made from another moment's picture, or is marked as an edited copy.
@@ -278,6 +295,11 @@ impl Moments {
         }
         let version = &files[moment.anchor];
         let both_videos = |file: usize| (files[file].format.kind() == FileKind::Video) == (version.format.kind() == FileKind::Video);
+        if matches!(suffix, Suffix::ScanEnhanced | Suffix::ScanBack) {
+            let other = if suffix == Suffix::ScanEnhanced { "_b" } else { "_a" };
+            let all_three = !self.with_key(&format!("{base}{other}")).is_empty();
+            return is_part_of_scan(version, &files[original.anchor], all_three);
+        }
         let words = suffix == Suffix::Word;
         let mut originals = original.files.iter().take(MOST_RIVALS).filter(|&&file| both_videos(file) && !self.is_marked_edited(file));
         originals.any(|&file| is_version(version, &files[file], words, needs_proof))

@@ -2,9 +2,9 @@
 //!
 //! Names only propose here; [`super::evidence`] decides. Everything works on NFC text and compares in lower case.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
-use crate::models::FileFormat;
+use crate::models::{FileFormat, FileKind};
 
 /// What a phone's naming says about a file beside others of its stem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,10 @@ pub(super) enum Suffix {
     Word,
     /// Digits, `(1)`, `copy`: as likely another picture as a version.
     Counter,
+    /// Epson FastFoto's `_a`: the enhanced copy of a scanned print.
+    ScanEnhanced,
+    /// Epson FastFoto's `_b`: the back of it.
+    ScanBack,
     /// Anything else after a separator.
     Free,
 }
@@ -121,6 +125,45 @@ const GENERAL_TOKENS: &[&str] = &["MP", "RAW", "COVER", "ORIGINAL"];
 pub fn format_of_name(name: &str) -> Option<FileFormat> {
     let (_, extension) = name.rsplit_once('.')?;
     if is_bare_motion_part(extension) { Some(FileFormat::Mp4) } else { FileFormat::from_extension(extension) }
+}
+
+/// The stems, in lower case, of the pictures and videos that a companion of this name may belong to: `IMG_1.wav`, `IMG_1.CR2.dop`,
+/// GoPro's `GL010048.LRV` of `GX010048.MP4`, Sony's `C0001M01.XML` of `C0001.MP4`.
+pub(super) fn owners_of_companion(name: &str, format: FileFormat) -> Vec<String> {
+    let whole = stem(name).to_lowercase();
+    let mut stems = Vec::new();
+    if format == FileFormat::Lrv
+        && let Some(rest) = whole.strip_prefix("gl").filter(|rest| is_digits(rest))
+    {
+        stems.extend([format!("gx{rest}"), format!("gh{rest}")]);
+    }
+    if format == FileFormat::Xml {
+        // Any other XML is none of ours.
+        let clip = whole.len().checked_sub(3).and_then(|at| whole.split_at_checked(at));
+        let clip = clip.filter(|(_, end)| end.strip_prefix('m').is_some_and(is_digits)).map(|(clip, _)| clip.to_owned());
+        return clip.into_iter().collect();
+    }
+    if format_of_name(&whole).is_some() {
+        stems.push(stem(&whole).to_owned());
+    }
+    stems.push(whole);
+    stems
+}
+
+/// Leaves out of a folder's files the companions of nothing: music, subtitles, any XML. `name_of` gives a file's name.
+pub(crate) fn without_strays<T>(files: &mut Vec<T>, name_of: impl Fn(&T) -> String, format_of: impl Fn(&T) -> FileFormat) {
+    if !files.iter().any(|file| format_of(file).is_companion()) {
+        return;
+    }
+    let media: HashSet<String> = files
+        .iter()
+        .filter(|file| format_of(file).kind() != FileKind::Sidecar)
+        .map(|file| base_name(&name_of(file)).to_lowercase())
+        .collect();
+    files.retain(|file| {
+        let format = format_of(file);
+        !format.is_companion() || owners_of_companion(&name_of(file), format).iter().any(|stem| media.contains(stem.as_str()))
+    });
 }
 
 /// What follows `base_name` in `file_name`, extension included: `.CR2`, `-Edit.jpg`, `.RAW-01.COVER.jpg`. The extension alone when
@@ -290,7 +333,9 @@ fn kind_of_suffix(suffix: &str) -> Suffix {
     }
     let words = suffix.trim_matches(is_separator);
     let word = words.trim_end_matches(|character: char| character.is_ascii_digit() || is_separator(character));
-    if word.is_empty() || COPY_WORDS.contains(&word) {
+    if matches!(suffix, "_a" | "_b") {
+        if suffix == "_a" { Suffix::ScanEnhanced } else { Suffix::ScanBack }
+    } else if word.is_empty() || COPY_WORDS.contains(&word) {
         Suffix::Counter
     } else if EDIT_WORDS.contains(&words) || EDIT_WORDS.contains(&word) {
         Suffix::Word
@@ -347,6 +392,8 @@ mod tests {
             ("mvimg~2", &[("mvimg", Suffix::Word)]),
             ("dsc_burst20200101", &[]),
             ("plain", &[]),
+            ("oma_0001_a", &[("oma_0001", Suffix::ScanEnhanced), ("oma", Suffix::Free)]),
+            ("oma_0001_b", &[("oma_0001", Suffix::ScanBack), ("oma", Suffix::Free)]),
             ("-edit", &[]),
         ];
         for (key, expected) in cases {
@@ -362,6 +409,24 @@ mod tests {
         assert_eq!(suffix_of("IMG_1", "img_1.CR2.xmp"), ".CR2.xmp");
         assert_eq!(suffix_of("IMG_4120", "IMG_E4120.JPG"), ".JPG");
         assert_eq!(suffix_of("Zoé", "Zo.jpg"), ".jpg");
+    }
+
+    #[test]
+    fn companions_name_their_owners_and_strays_are_left_out() {
+        for (name, expected) in [
+            ("IMG_1.WAV", &["img_1"][..]),
+            ("IMG_1.CR2.dop", &["img_1", "img_1.cr2"]),
+            ("GL010048.LRV", &["gx010048", "gh010048", "gl010048"]),
+            ("GOPR0001.LRV", &["gopr0001"]),
+            ("C0001M01.XML", &["c0001"]),
+            ("config.xml", &[]),
+            ("é1.xml", &[]),
+        ] {
+            assert_eq!(owners_of_companion(name, format_of_name(name).unwrap()), expected, "{name}");
+        }
+        let mut files: Vec<&str> = vec!["IMG_1.CR2", "IMG_1.WAV", "song.wav", "film.srt", "C0001.MP4", "C0001M01.XML", "pom.xml", "a.xmp"];
+        without_strays(&mut files, |name| (*name).to_owned(), |name| format_of_name(name).unwrap());
+        assert_eq!(files, ["IMG_1.CR2", "IMG_1.WAV", "C0001.MP4", "C0001M01.XML", "a.xmp"]);
     }
 
     #[test]

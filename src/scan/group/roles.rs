@@ -116,6 +116,9 @@ fn role_beside(files: &[Candidate<'_>], moments: &Moments, parts: &Parts, origin
     if parts.pinned {
         return role_by_decree(files, moments, original, file);
     }
+    if moments.is_back_of_scan(file) {
+        return FileRole::Unknown;
+    }
     if moments.is_version(file) {
         return FileRole::Derivative;
     }
@@ -154,13 +157,14 @@ fn rule(files: &[Candidate<'_>], moments: &Moments, parts: &Parts, members: &[Me
         return "person";
     }
     let media = members.iter().filter(|member| moments.names[member.file].is_some());
-    let (mut raw, mut rendering, mut moving, mut version, mut count) = (false, false, false, false, 0);
+    let (mut raw, mut rendering, mut moving, mut version, mut scan, mut count) = (false, false, false, false, false, 0);
     for member in media {
         count += 1;
         raw |= files[member.file].format.kind() == FileKind::Raw;
         rendering |= matches!(member.role, FileRole::Cover | FileRole::Export);
         moving |= member.role == FileRole::Sidecar;
         version |= member.role == FileRole::Derivative;
+        scan |= moments.is_part_of_scan(member.file);
     }
     let pixel = moments.names[members[0].file].as_ref().is_some_and(|name| name.pixel);
     let takeout = parts.sidecars.iter().any(|(file, _)| files[*file].format == FileFormat::TakeoutJson);
@@ -168,6 +172,7 @@ fn rule(files: &[Candidate<'_>], moments: &Moments, parts: &Parts, members: &[Me
         () if count > 1 && pixel => "pixel",
         () if raw && rendering => "raw+jpeg",
         () if moving => "live-photo",
+        () if scan => "scan",
         () if version => "derivative",
         () if count > 1 => "same-stem",
         () if takeout => "takeout",

@@ -1,7 +1,7 @@
 //! Which picture or video a sidecar speaks about.
 //!
 //! The conventions are older than any standard: `IMG.CR2.xmp` (darktable, digiKam), `IMG.xmp` (Lightroom, Capture One),
-//! `IMG_01.CR2.xmp` (a darktable duplicate of `IMG.CR2`, unless `IMG_01.CR2` is there), `MVI.THM`, `IMG_O1234.AAE`, and Google Takeout's
+//! `IMG_01.CR2.xmp` (a darktable duplicate of `IMG.CR2`, unless `IMG_01.CR2` is there), `MVI.THM`, `IMG_O1234.AAE`, `GL010048.LRV`, and Google Takeout's
 //! `IMG.jpg.supplemental-metadata.json` with its cut names and wandering counters.
 
 use super::{
@@ -58,6 +58,7 @@ impl<'a> Owners<'a> {
         match candidate.format {
             FileFormat::TakeoutJson => self.owner_of_takeout(candidate, stem),
             FileFormat::Aae => self.owner_of_aae(candidate, stem),
+            FileFormat::Lrv | FileFormat::Xml => self.owner_of_camera_companion(candidate, stem),
             _ => self.owner_by_name(candidate, stem),
         }
     }
@@ -77,6 +78,17 @@ impl<'a> Owners<'a> {
             return Some((owner, Link::Duplicate));
         }
         Some((self.of_stem(sidecar, inner)?, Link::Guess))
+    }
+
+    /// GoPro's small twin and Sony's clip data are named after a video in ways of their own.
+    fn owner_of_camera_companion(&self, sidecar: &Candidate<'_>, stem: &str) -> Option<(usize, Link)> {
+        if sidecar.format == FileFormat::Lrv
+            && let Some(found) = self.owner_by_name(sidecar, stem)
+        {
+            return Some(found);
+        }
+        let stems = names::owners_of_companion(sidecar.name, sidecar.format);
+        stems.iter().find_map(|stem| Some((self.of_stem(sidecar, stem)?, Link::Stem)))
     }
 
     fn owner_of_aae(&self, sidecar: &Candidate<'_>, stem: &str) -> Option<(usize, Link)> {
@@ -134,10 +146,11 @@ impl<'a> Owners<'a> {
         let rivals =
             self.moments.with_key(&key).iter().flat_map(|&moment| self.moments.all[moment].files.iter().take(MOST_RIVALS).copied());
         let namesakes = rivals.filter(|&file| self.moments.names[file].as_ref().is_some_and(|name| name.key == key));
-        let thumbnail = sidecar.format == FileFormat::Thm;
+        use FileFormat::{Lrf, Lrv, Srt, Thm, Xml};
+        let of_a_video = matches!(sidecar.format, Thm | Lrv | Lrf | Srt | Xml);
         namesakes.min_by_key(|&file| {
             let candidate = &self.files[file];
-            let misfit = thumbnail && candidate.format.kind() != FileKind::Video;
+            let misfit = of_a_video && candidate.format.kind() != FileKind::Video;
             (misfit, self.times_differ(sidecar, candidate), self.moments.is_version(file), rank(candidate), candidate.name)
         })
     }

@@ -19,7 +19,12 @@ pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scan
 /// The description of the API.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "hm", description = "A private photo library. Times of capture are local wall-clock times without an offset."),
+    info(
+        title = "hm",
+        description = "A private photo library. Times of capture are local wall-clock times without an offset. \
+        GET addresses answer HEAD too; any other method than those described is refused with status 405, code `method_not_allowed` \
+        and the header `Allow`; OPTIONS answers 204 with `Allow`."
+    ),
     paths(
         images::list_images,
         images::get_image,

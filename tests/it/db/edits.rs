@@ -316,7 +316,7 @@ fn the_writer_is_told_what_to_write_and_tells_what_came_of_it() {
         assert_eq!((failed[0].attempts, failed[0].reason.as_deref()), (1, Some("read-only file system")));
     }
     let due = list_write_backs(conn, &[vault], Some(first), 10).unwrap();
-    assert_eq!(due[0].fields, [pick.clone()], "what failed is left alone for a while");
+    assert_eq!(due[0].fields, std::slice::from_ref(&pick), "what failed is left alone for a while");
     run(conn, "UPDATE image_edits SET updated_at = now() - interval '61 seconds' WHERE state = 'failed'");
     assert_eq!(list_write_backs(conn, &[vault], Some(first), 10).unwrap()[0].fields[1].attempts, 1);
     assert_eq!(retry_failed(conn, Some(&[first])).unwrap(), 0);
@@ -325,7 +325,7 @@ fn the_writer_is_told_what_to_write_and_tells_what_came_of_it() {
         record_conflict(conn, second, &rating.value, &value(Field::Rating, json!(null))).unwrap();
         assert_eq!(outbox(conn)[3], format!("{second} rating 5 null conflict null"));
     }
-    record_written(conn, second, &[rating.value.clone()], None).unwrap();
+    record_written(conn, second, std::slice::from_ref(&rating.value), None).unwrap();
     assert_eq!(count_outbox(conn).unwrap().conflict, 1, "a conflict is not written over");
 
     run(conn, "UPDATE images SET is_missing = true WHERE base_name = 'B'");
@@ -354,6 +354,22 @@ fn a_scan_knows_our_own_hand() {
     run(conn, "UPDATE images SET title = 'New'");
     follow_scan(conn, &[id], &[]).unwrap();
     assert_eq!(shown(conn, id).title.as_deref(), Some("New"));
+}
+
+#[test]
+fn a_sidecar_that_is_gone_is_to_be_written_again() {
+    let database = TestDatabase::new();
+    let (mut conn, root) = library(&database);
+    let conn = &mut conn;
+    let id = image("IMG_1").file("IMG_1.JPG", "jpeg", "ORIGINAL").file("IMG_1.JPG.xmp", "xmp", "SIDECAR").insert(conn, root);
+    edit(conn, id, &[set(Field::Rating, json!(5))]);
+    record_written(conn, id, &[value(Field::Rating, json!(5))], None).unwrap();
+    follow_scan(conn, &[id], &[]).unwrap();
+    assert_eq!(outbox(conn), [format!("{id} rating 5 5 written")]);
+    run(conn, "UPDATE files SET missing_since = now() WHERE format = 'xmp'");
+    run(conn, "UPDATE images SET rating = NULL");
+    follow_scan(conn, &[id], &[]).unwrap();
+    assert_eq!((shown(conn, id).rating, outbox(conn)), (Some(5), vec![format!("{id} rating 5 null pending")]));
 }
 
 #[test]
@@ -399,6 +415,11 @@ fn what_was_said_of_an_image_holds_for_what_is_split_from_it() {
     assert_eq!(shown(conn, new).rating, None);
 }
 
+/// What a scan does to images that files left.
+fn settle(conn: &mut PgConnection, images: &[ImageId]) {
+    hm::db::ingest::write_batch(conn, &hm::db::ingest::Batch { left: images.to_vec(), ..Default::default() }).unwrap();
+}
+
 #[test]
 fn an_image_that_a_scan_empties_leaves_its_edits_to_the_heir_of_its_files() {
     let database = TestDatabase::new();
@@ -417,12 +438,12 @@ fn an_image_that_a_scan_empties_leaves_its_edits_to_the_heir_of_its_files() {
     follow_scan(conn, &[heir], &[(emptied, heir), (keeps, heir)]).unwrap();
     assert_eq!(outbox(conn), [format!("{heir} rating 5 null pending"), format!("{keeps} rating 5 null pending")]);
     assert_eq!(shown(conn, heir).rating, Some(5));
-    hm::db::ingest::settle_images(conn, &[emptied, keeps]).unwrap();
+    settle(conn, &[emptied, keeps]);
     assert!(find_image(conn, emptied).is_err());
     assert!(!shown(conn, keeps).is_missing);
     // One that has nobody to leave them to stays.
     run(conn, &format!("UPDATE files SET image_id = NULL WHERE image_id = {keeps}"));
-    hm::db::ingest::settle_images(conn, &[keeps]).unwrap();
+    settle(conn, &[keeps]);
     assert!(shown(conn, keeps).is_missing);
 }
 

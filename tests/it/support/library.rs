@@ -38,9 +38,10 @@ pub(crate) fn vault(conn: &mut PgConnection, name: &str, path: &std::path::Path)
 /// A folder below another.
 pub(crate) fn folder(conn: &mut PgConnection, parent: FolderId, name: &str) -> FolderId {
     let folder: Id = sql_query(
-        "INSERT INTO folders (vault_id, parent_id, tree, rel_path_bytes, rel_path, name) \
-         SELECT vault_id, id, (tree::text || '.f' || currval('folders_id_seq'::regclass))::ltree, \
-            convert_to(path, 'UTF8'), path, $2 FROM folders, concat_ws('/', nullif(rel_path, ''), $2) AS path WHERE id = $1 RETURNING id",
+        "INSERT INTO folders (id, vault_id, parent_id, tree, rel_path_bytes, rel_path, name) OVERRIDING SYSTEM VALUE \
+         SELECT n.id, f.vault_id, f.id, (f.tree::text || '.f' || n.id)::ltree, convert_to(path, 'UTF8'), path, $2 \
+         FROM folders AS f, nextval('folders_id_seq'::regclass) AS n (id), concat_ws('/', nullif(f.rel_path, ''), $2) AS path \
+         WHERE f.id = $1 RETURNING id",
     )
     .bind::<BigInt, _>(parent.0)
     .bind::<Text, _>(name)

@@ -1,6 +1,11 @@
 //! What several areas' tests need: the real `hm` in a clean environment, a database of one's own, files to scan.
 
+pub(crate) mod case;
+pub(crate) mod chart;
+pub(crate) mod damage;
 pub(crate) mod database;
+pub(crate) mod dng;
+pub(crate) mod encoders;
 pub(crate) mod http;
 pub(crate) mod library;
 pub(crate) mod media;

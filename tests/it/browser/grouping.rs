@@ -1,0 +1,85 @@
+//! Split and merge by clicks, over files that are really scanned, and that no rescan undoes them.
+
+use fantoccini::Locator;
+use serde_json::json;
+
+use super::{KEY_ENTER, Window, browse_in};
+use crate::support::{TestDatabase, hm_command, media::Jpeg, temp_dir};
+
+#[test]
+fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
+    let (database, dir) = (TestDatabase::new(), temp_dir());
+    let photos = dir.path().join("photos");
+    let picture = |name: &str, shade: u8, taken: &str| {
+        Jpeg::new(48, 32).shade(shade).camera("Canon", "Canon EOS R6").taken(taken).write(&photos.join(name));
+    };
+    picture("IMG_0001.jpg", 10, "2019:08:03 12:00:00");
+    picture("IMG_0001-Edit.jpg", 20, "2019:08:03 12:00:00");
+    picture("IMG_0002.jpg", 30, "2019:08:03 12:05:00");
+    picture("IMG_0003.jpg", 40, "2019:08:04 12:05:00");
+    let scan = |force: &[&str]| {
+        let mut command = hm_command();
+        command.env("HM_DATABASE_URL", database.url()).env("HM_REDIS_URL", "redis://127.0.0.1:1/");
+        let output = command.arg("--data-dir").arg(dir.path().join("data")).arg("scan").args(force).arg(&photos).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    scan(&[]);
+    browse_in(Window::Desk, &database, dir.path(), async |browser| {
+        let click = async |selector: &str| browser.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+        let tiles = "return [...document.querySelectorAll('.tile')].map((tile) => tile.dataset.name).sort()";
+        let files = "return [...document.querySelectorAll('.files b')].map((name) => name.textContent).sort()";
+        browser.open("/").await;
+        assert_eq!(browser.js(tiles).await, json!(["IMG_0001", "IMG_0002", "IMG_0003"]));
+
+        // Split: in the viewer, one of two files.
+        browser.js("document.querySelector('.tile[data-name=IMG_0001] > a').focus()").await;
+        browser.press(KEY_ENTER).await;
+        browser.until("the viewer's page is here", "return document.querySelectorAll('dialog .files li').length === 2").await;
+        browser.press('i').await;
+        let whole = browser.address().await;
+        click("dialog .files li:has(a[aria-label='Download IMG_0001-Edit.jpg']) input").await;
+        browser.shot("split-1440").await;
+        click("dialog .facts form [type=submit]").await;
+        browser
+            .until(
+                "the new image's page",
+                &format!("return location.pathname !== '{whole}' && document.querySelector('main > .viewer') !== null"),
+            )
+            .await;
+        assert_eq!(browser.js(files).await, json!(["IMG_0001-Edit.jpg"]));
+        browser.client.back().await.unwrap();
+        browser
+            .until(
+                "back at what is left",
+                &format!("return location.pathname === '{whole}' && document.querySelectorAll('.files li').length > 0"),
+            )
+            .await;
+        assert_eq!(browser.js(files).await, json!(["IMG_0001.jpg"]), "going back shows what is no more");
+        let four = json!(["IMG_0001", "IMG_0001-Edit", "IMG_0002", "IMG_0003"]);
+        browser.open("/").await;
+        assert_eq!(browser.js(tiles).await, four);
+        scan(&[]);
+        browser.open("/").await;
+        assert_eq!(browser.js(tiles).await, four, "a rescan undid the split");
+
+        // Merge: chosen in the grid, in two days, and back to the very filter.
+        browser.open("/?year=2019").await;
+        for name in ["IMG_0001-Edit", "IMG_0001", "IMG_0002"] {
+            click(&format!(".tile[data-name='{name}'] .pick")).await;
+        }
+        browser.until("three are chosen", "return document.querySelector('.how-many').textContent === '3 selected'").await;
+        click("#selection [type=submit]").await;
+        browser
+            .until(
+                "two are left, in the same view",
+                "return location.search.startsWith('?year=2019') && document.querySelectorAll('.tile').length === 2",
+            )
+            .await;
+        assert_eq!(browser.js("return document.documentElement.classList.contains('selecting')").await, json!(false));
+        scan(&[]);
+        browser.open("/").await;
+        assert_eq!(browser.js(tiles).await, json!(["IMG_0001", "IMG_0003"]), "a rescan undid the merge");
+        browser.js("document.querySelector('.tile[data-name=IMG_0001] > a').click()").await;
+        browser.until("all its files", "return document.querySelectorAll('dialog .files li').length === 3").await;
+    });
+}
