@@ -93,6 +93,7 @@ run|?has_command ffmpeg|ffmpeg|ffmpeg|poster frames of videos; hm works without
 test|has_chromium|chromium|cask:chromium|browser tests
 test|has_command chromedriver|chromium-driver|cask:chromedriver|drives the browser tests
 test|has_command exiftool|libimage-exiftool-perl|exiftool|the second opinion on metadata
+test|has_command exiv2|exiv2|exiv2|the third, on sidecars that hm wrote
 test|?has_command mkfs.exfat|exfatprogs|-|a file system that ignores case, for the tests of renames
 test|?has_command mount.exfat-fuse|exfat-fuse|-|mounts it
 test|?has_command strace|strace|-|counts what a scan asks of the disk

@@ -11,11 +11,11 @@
 //! roles/        WHAT RUNS: serve, scan, export, demo, doctor and the hidden children; wiring only
 //! services/     the embedded default: finds, starts, guards and joins a private Postgres and Redis
 //! models/       the nouns: plain values, no I/O
-//! media/        bytes to facts and pixels; the only place that decodes pictures or speaks rexiv2
+//! media/        bytes to facts and pixels, and changes into sidecars; the only place that decodes pictures or speaks rexiv2
 //! scan/         find and file: walk, read, group, ingest
 //! db/           the truth: Diesel, one file per area of questions
 //! queue/        work in flight: the only place that speaks Redis
-//! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking
+//! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars
 //! web/          what a person sees: actix, askama, htmx, and the JSON API
 //! ```
 //!
@@ -41,6 +41,7 @@
 //! scan    vault → walk (size, mtime; unchanged skipped) → facts → group → ingest (one transaction a batch) → what is lacking
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
+//! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
 //! page    filter + cursor → at most three queries → struct → template
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! ```

@@ -20,6 +20,7 @@ pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
 pub mod searches;
+pub mod sidecars;
 mod sql;
 pub mod status;
 pub mod suggest;

@@ -1,5 +1,5 @@
-//! What the server does behind the pages: makes pictures, by priority, for as long as some are lacking, and removes those that no
-//! image names any more.
+//! What the server does behind the pages: makes pictures, by priority, for as long as some are lacking, removes those that no image names
+//! any more, and writes people's changes into sidecars.
 //!
 //! Everything here is idempotent: the database says what is lacking, and doing a thing twice equals doing it once.
 //! May import models, media, db, queue and config.
@@ -9,6 +9,8 @@ mod pictures;
 mod sources;
 mod store;
 mod sweep;
+mod write_back;
 
 pub use pictures::{PictureContext, PictureMaker, PictureProgress, WantedPictures};
 pub use store::PictureStore;
+pub use write_back::{BatchOutcome, SidecarWriter, WritableVault, WriteBackContext, writable_vaults, write_batch};

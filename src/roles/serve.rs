@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     db::{self, Db},
     models::ImageId,
-    pipeline::{PictureContext, PictureMaker, PictureProgress, WantedPictures},
+    pipeline::{PictureContext, PictureMaker, PictureProgress, SidecarWriter, WantedPictures, WriteBackContext},
     queue::Queue,
     services::Services,
     web,
@@ -30,6 +30,7 @@ use crate::{
 const SCAN_CONNECTIONS: u32 = 8;
 /// One for each of the few threads that make pictures, as they need it.
 const PICTURE_CONNECTIONS: u32 = 4;
+const WRITE_BACK_CONNECTIONS: u32 = 1;
 
 /// Runs the role until Ctrl-C or SIGTERM.
 ///
@@ -52,7 +53,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let pictures = PictureMaker::start(PictureContext {
         db: connect(PICTURE_CONNECTIONS)?,
         thumbs: config.thumbs.clone(),
-        host,
+        host: host.clone(),
         program: std::env::current_exe().context("while looking for this program")?,
         arguments: child_arguments(global, "pixel-worker"),
         wanted: Arc::new(QueueWishes { queue: queue.clone(), runtime: runtime.handle().clone() }),
@@ -61,6 +62,13 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     if !args.photos.is_empty() {
         scans.ask(args.photos.clone());
     }
+    let changed = Arc::clone(&scans.asked);
+    let writer = SidecarWriter::start(WriteBackContext {
+        db: connect(WRITE_BACK_CONNECTIONS)?,
+        host,
+        vaults: config.vaults.clone(),
+        rescan: Box::new(move |folders| changed.ask(folders)),
+    })?;
     let button = Arc::clone(&scans.asked);
     let served = runtime.block_on(async {
         tokio::spawn(async move { pass_on_requests(&queue, &button).await });
@@ -75,6 +83,9 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
             }
         }
     });
+    if let Some(writer) = writer {
+        writer.stop();
+    }
     scans.stop();
     pictures.stop();
     drop(services);

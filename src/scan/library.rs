@@ -22,7 +22,7 @@ use crate::{
     db::{
         Db, DbError, PgConnection, PooledPg,
         known::{self, KnownFile, KnownFolder},
-        scans, vaults,
+        scans, sidecars, vaults,
     },
     models::{FolderId, RelPath, ScanId, VaultId},
 };
@@ -126,6 +126,7 @@ fn scan_vault(
         "another scan of it is running\nhint: wait for it, or look at its progress in the browser"
     );
     let locked = Locked { conn: Mutex::new(reading), vault: vault.id };
+    sidecars::wait_for_writing(&mut locked.get(), vault.id)?;
     let files_before = vaults::count_present_files(conn, vault.id)?;
     let root_names = match vault::check_root(vault, files_before) {
         Ok(names) => names,
@@ -223,7 +224,10 @@ impl Locked {
 /// Gives the right back: the pool's connection goes on, and its session would otherwise keep it.
 impl Drop for Locked {
     fn drop(&mut self) {
-        if let Err(error) = scans::unlock_vault(&mut self.get(), self.vault) {
+        // One guard: a second one would wait for the first.
+        let mut conn = self.get();
+        let unlocked = sidecars::unlock_writing(&mut conn, self.vault).and_then(|_| scans::unlock_vault(&mut conn, self.vault));
+        if let Err(error) = unlocked {
             tracing::warn!(%error, "the scan's lock could not be given back");
         }
     }

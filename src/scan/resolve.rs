@@ -80,28 +80,39 @@ impl Ingest<'_> {
                 displaced.entry(fingerprint).or_default().push(index);
             }
         }
-        let mut rows: Vec<Option<Row>> = Vec::with_capacity(scan.files.len());
+        let mut picks: Vec<Option<usize>> = Vec::with_capacity(scan.files.len());
         let mut taken = vec![false; scan.known.len()];
         for file in &scan.files {
             let own = file.known.filter(|known| stays[*known]);
-            let renamed = || {
-                let index = displaced.get_mut(&file.reading.fingerprint?)?.pop()?;
-                self.moved.insert(scan.known[index].id);
-                add(&self.progress.files_moved, 1);
-                Some(index)
-            };
-            let row = own.or_else(renamed);
-            if let Some(index) = row {
+            let renamed = || displaced.get_mut(&file.reading.fingerprint?)?.pop();
+            let pick = own.or_else(renamed);
+            if let Some(index) = pick {
                 taken[index] = true;
             }
-            rows.push(row.map(|index| continued(&scan.known[index], scan, file)));
+            picks.push(pick);
         }
-        // What is left under an old name is that file with new content.
-        for (file, row) in scan.files.iter().zip(&mut rows) {
-            if let (None, Some(known)) = (&row, file.known.filter(|known| !taken[*known])) {
-                taken[known] = true;
-                *row = Some(continued(&scan.known[known], scan, file));
+        // A row whose name is still used is given up only to another file. Without this, of many small files with equal content (sidecars
+        // that say nothing but one rating), one would move to a name that its old row still has.
+        let keeps_own = |picks: &[Option<usize>], taken: &[bool]| {
+            let own = |index: usize| scan.files[index].known.filter(|known| !taken[*known]);
+            (0..picks.len()).find_map(|index| Some((index, picks[index]?, own(index)?)))
+        };
+        while let Some((index, picked, own)) = keeps_own(&picks, &taken) {
+            (taken[picked], taken[own]) = (false, true);
+            picks[index] = Some(own);
+        }
+        let mut rows: Vec<Option<Row>> = Vec::with_capacity(scan.files.len());
+        for (file, pick) in scan.files.iter().zip(picks) {
+            // What is left under an old name is that file with new content.
+            let pick = pick.or_else(|| file.known.filter(|known| !taken[*known]));
+            if let Some(index) = pick.filter(|index| Some(*index) != file.known) {
+                self.moved.insert(scan.known[index].id);
+                add(&self.progress.files_moved, 1);
             }
+            rows.push(pick.map(|index| {
+                taken[index] = true;
+                continued(&scan.known[index], scan, file)
+            }));
         }
         rows
     }

@@ -19,5 +19,7 @@ mod query;
 mod queue;
 mod scan;
 mod services;
+mod sidecars;
 mod support;
 mod tables;
+mod write_back;

@@ -9,14 +9,14 @@ pub(super) const YEARS: std::ops::RangeInclusive<u32> = 1000..=2100;
 
 /// A wall-clock time and the minutes east of UTC, where the text says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) local: NaiveDateTime,
-    pub(super) offset_minutes: Option<i16>,
+pub(in crate::media) struct Moment {
+    pub(in crate::media) local: NaiveDateTime,
+    pub(in crate::media) offset_minutes: Option<i16>,
 }
 
 impl Moment {
     /// Adds digits after the second, as EXIF's SubSec tags hold them, unless the time has a fraction of its own.
-    pub(super) fn with_subseconds(mut self, digits: Option<&str>) -> Self {
+    pub(in crate::media) fn with_subseconds(mut self, digits: Option<&str>) -> Self {
         let digits = digits.map(str::trim).filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
         if let Some(digits) = digits
             && self.local.nanosecond() == 0
@@ -27,7 +27,7 @@ impl Moment {
     }
 
     /// Adds an offset written on its own (`+02:00`), unless the time has one.
-    pub(super) fn with_offset(mut self, text: Option<&str>) -> Self {
+    pub(in crate::media) fn with_offset(mut self, text: Option<&str>) -> Self {
         self.offset_minutes = self.offset_minutes.or_else(|| text.and_then(|text| parse_offset(text.trim())));
         self
     }
@@ -41,7 +41,7 @@ impl Moment {
 /// Reads EXIF (`2004:04:30 11:28:55`), ISO 8601 as XMP and QuickTime have it, and parts of both: a time given only to the day, month or
 /// year is its first instant. `None` for zero dates, blanks, impossible values and years outside 1000..=2100.
 /// A year before photography is believed: people date the reproduction of a painting. The zero of Windows' clock is no date.
-pub(super) fn parse(text: &str) -> Option<Moment> {
+pub(in crate::media) fn parse(text: &str) -> Option<Moment> {
     let mut scan = Scan(text.trim());
     let year = scan.number(4).filter(|year| YEARS.contains(year))?;
     let month = if scan.separator(&[':', '-', '/', '.']) { scan.number(2)? } else { 1 };

@@ -129,8 +129,10 @@ fn xmp_rating(xmp: &XmpTags) -> Option<i8> {
 fn hierarchy(xmp: &XmpTags) -> Vec<String> {
     let mut found = Vec::new();
     text::add_new(&mut found, xmp.all(Key::HierarchicalSubject).map(str::to_owned));
-    text::add_new(&mut found, xmp.all(Key::TagsList).map(|path| path.replace('/', "|")));
-    text::add_new(&mut found, xmp.all(Key::LastKeyword).map(|path| path.replace('/', "|")));
+    // digiKam writes a `/` within a level as `\`.
+    let slashed = |path: &str| path.replace('/', "|").replace('\\', "/");
+    text::add_new(&mut found, xmp.all(Key::TagsList).map(slashed));
+    text::add_new(&mut found, xmp.all(Key::LastKeyword).map(slashed));
     text::add_new(&mut found, xmp.all(Key::CatalogSets).map(str::to_owned));
     found
 }

@@ -15,10 +15,15 @@ const COLOR_NAMES: [(ColorLabel, &[&str]); 5] = [
     (ColorLabel::Purple, &["purple", "to do", "magenta", "lila", "violet", "pourpre", "púrpura", "morado", "viola", "paars"]),
 ];
 
+/// The colour that a label is the name of.
+pub(in crate::media) fn color_named(label: &str) -> Option<ColorLabel> {
+    let label = label.to_lowercase();
+    COLOR_NAMES.iter().find(|(_, names)| names.contains(&label.as_str())).map(|(color, _)| *color)
+}
+
 /// The colour, where one is named that we know; `none` where somebody took it away.
 pub(super) fn color_label(xmp: &XmpTags) -> Option<ColorLabel> {
-    let label = xmp.first(Key::Label).map(str::to_lowercase);
-    let named = label.and_then(|label| COLOR_NAMES.iter().find(|(_, names)| names.contains(&label.as_str())).map(|(color, _)| *color));
+    let named = xmp.first(Key::Label).and_then(color_named);
     named.or_else(|| match xmp.first(Key::ColorLabel)? {
         "0" => Some(ColorLabel::None),
         "1" => Some(ColorLabel::Red),

@@ -5,14 +5,14 @@
 
 mod boxes;
 mod chunks;
-mod dates;
+pub(super) mod dates;
 mod draft;
 mod exif;
 pub mod exiv2;
 mod iptc;
 mod jpeg;
 mod jxl;
-mod labels;
+pub(super) mod labels;
 mod place;
 mod raw;
 mod sidecar;
@@ -300,6 +300,13 @@ fn read_ends<'b>(file: &File, size_bytes: u64, buffers: &'b mut Buffers) -> Resu
     Ok((head, tail))
 }
 
+/// The identity of a file with this content, as [`MetaReader::read`] gives it.
+pub fn fingerprint_of_content(content: &[u8]) -> [u8; 16] {
+    let (head, rest) = content.split_at(content.len().min(HEAD_BYTES));
+    let tail = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
+    fingerprint(content.len() as u64, head, tail)
+}
+
 /// The identity of the file at `path`, as [`FileReading::fingerprint`] has it, without reading what it says.
 ///
 /// # Errors
@@ -388,5 +395,8 @@ mod tests {
             .update(&content[140_000 - 65_536..])
             .finalize();
         assert_eq!(print(content), expected.as_bytes()[..16]);
+        for length in [0, 1, 65_536, 65_537, 131_072, 131_073, 400_000] {
+            assert_eq!(fingerprint_of_content(&base[..length]), print(&base[..length]), "{length}");
+        }
     }
 }

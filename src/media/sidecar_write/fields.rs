@@ -1,0 +1,593 @@
+//! What a person may change, as the properties of XMP that say it; both ways.
+//!
+//! Several programs keep copies of one fact under names of their own. `xmp:Rating`, `dc:subject` and their like are always written. A copy
+//! under another name (`MicrosoftPhoto:Rating`, `acdsee:rating`, `MicrosoftPhoto:LastKeywordXMP`, `mediapro:CatalogSets`,
+//! `acdsee:categories`) is written only where it stands already: left as it was it would contradict, and its program, or digiKam, which
+//! reads them all, would bring the old value back; digiKam keeps them in step for the same reason. Lightroom knows none of them and never
+//! writes them, so none is ever added. `darktable:colorlabels`, a set, and the places of `Iptc4xmpExt`, which tell where the camera stood
+//! from what it saw, are other facts and are left alone.
+
+use std::fmt::Write;
+
+use chrono::{NaiveDateTime, Timelike};
+
+use super::{
+    Refusal,
+    document::is_blank,
+    packet::{Held, Packet},
+    properties::{self as names, Property},
+};
+use crate::{
+    media::meta::{dates, labels::color_named},
+    models::{
+        Gps,
+        edit::{ColorLabel, Field, Keywords, Pick, Place, TakenAt, Value},
+    },
+};
+
+/// digiKam's flag for what is thrown away: a copy of the rating -1.
+const REJECTED: &str = "1";
+
+/// What the properties of one edit are to be. Empty lists and `None` take away.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Target {
+    Simple(Option<String>),
+    Items(Vec<String>),
+    DefaultLanguage(Option<String>),
+}
+
+/// Every property that may say something about a field, the ones that count first.
+pub(super) fn properties(field: Field) -> &'static [&'static Property] {
+    match field {
+        Field::Rating => &[&names::RATING, &names::MICROSOFT_RATING, &names::ACDSEE_RATING, &names::PICK_LABEL],
+        Field::Pick => &[&names::PICK_LABEL],
+        Field::ColorLabel => &[&names::LABEL, &names::COLOR_LABEL],
+        Field::Title => &[&names::TITLE],
+        Field::Description => &[&names::DESCRIPTION],
+        Field::Keywords => &[
+            &names::SUBJECT,
+            &names::HIERARCHICAL_SUBJECT,
+            &names::TAGS_LIST,
+            &names::MICROSOFT_KEYWORDS,
+            &names::CATALOG_SETS,
+            &names::ACDSEE_CATEGORIES,
+        ],
+        Field::Gps => &[&names::GPS_LATITUDE, &names::GPS_LONGITUDE, &names::GPS_ALTITUDE, &names::GPS_ALTITUDE_REF, &names::GPS_VERSION],
+        Field::CapturedAt => {
+            &[&names::DATE_TIME_ORIGINAL, &names::DATE_CREATED, &names::SUBSECONDS, &names::SUBSECONDS_LOWER, &names::OFFSET]
+        }
+        Field::Place => &[&names::CITY, &names::STATE, &names::COUNTRY, &names::COUNTRY_CODE],
+    }
+}
+
+/// What a packet says about a field; `None` when it says nothing. `written` is what hm wrote there last, where it did.
+///
+/// # Errors
+/// When it says something that is not understood, or says it twice and differently.
+pub(super) fn read(packet: &Packet<'_>, field: Field, written: Option<&Value>) -> Result<Option<Value>, Refusal> {
+    let text = |property| simple(packet, property);
+    let languages = |property| -> Result<Option<String>, Refusal> {
+        let Some(Held::Languages(all)) = packet.held(property)? else { return Ok(None) };
+        let is_default = |(language, _): &&(Option<String>, String)| {
+            language.as_ref().is_some_and(|language| language.eq_ignore_ascii_case("x-default"))
+        };
+        let chosen = all.iter().find(is_default).or(all.first());
+        Ok(chosen.and_then(|(_, text)| trimmed(text)))
+    };
+    Ok(match field {
+        Field::Rating => match rating(packet)? {
+            Some(stars) => Some(Value::Rating(Some(stars))),
+            None => {
+                let windows = text(&names::MICROSOFT_RATING)?.and_then(|percent| from_percent(&percent));
+                let rejected = text(&names::PICK_LABEL)?.as_deref() == Some(REJECTED);
+                windows.or(rejected.then_some(-1)).map(|stars| Value::Rating(Some(stars)))
+            }
+        },
+        Field::Pick => text(&names::PICK_LABEL)?.map(|number| Value::Pick(pick_of(&number))),
+        Field::ColorLabel => color(packet, written)?.map(Value::ColorLabel),
+        Field::Title => languages(&names::TITLE)?.map(|text| Value::Title(Some(text))),
+        Field::Description => languages(&names::DESCRIPTION)?.map(|text| Value::Description(Some(text))),
+        Field::Keywords => keywords(packet, written)?.map(Value::Keywords),
+        Field::Gps => gps(packet)?.map(|gps| Value::Gps(Some(gps))),
+        Field::CapturedAt => taken_at(packet)?.map(Value::CapturedAt),
+        Field::Place => {
+            let place = Place {
+                city: text(&names::CITY)?,
+                state: text(&names::STATE)?,
+                country: text(&names::COUNTRY)?,
+                country_code: text(&names::COUNTRY_CODE)?,
+            };
+            Some(place).filter(|place| !place.is_empty()).map(Value::Place)
+        }
+    })
+}
+
+/// The properties to change so that a packet says `value`, in the order they are to be changed; what is right already is left out.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn targets(packet: &Packet<'_>, value: &Value) -> Result<Vec<(&'static Property, Target)>, Refusal> {
+    let mut targets = Vec::new();
+    let is_there = |property: &Property| !packet.statements(property).is_empty();
+    match value {
+        Value::Rating(stars) => {
+            if rating(packet)? != *stars && (stars.is_some_and(|stars| stars != 0) || is_there(&names::RATING)) {
+                targets.push((&names::RATING, Target::Simple(stars.map(|stars| stars.to_string()))));
+            }
+            for (copy, write) in [(&names::MICROSOFT_RATING, percent as fn(i8) -> i8), (&names::ACDSEE_RATING, |stars: i8| stars.max(0))] {
+                let wanted = stars.map(|stars| write(stars).to_string());
+                if let Some(old) = Some(copy).filter(|copy| is_there(copy)).map(|copy| simple(packet, copy)).transpose()?
+                    && old != wanted
+                {
+                    targets.push((copy, Target::Simple(wanted)));
+                }
+            }
+            let rejects = *stars == Some(-1);
+            match simple(packet, &names::PICK_LABEL)?.as_deref() {
+                Some(REJECTED) if !rejects => targets.push((&names::PICK_LABEL, Target::Simple(Some("0".to_owned())))),
+                Some("0") if rejects => targets.push((&names::PICK_LABEL, Target::Simple(Some(REJECTED.to_owned())))),
+                _ => {}
+            }
+        }
+        Value::Pick(pick) => {
+            let now = simple(packet, &names::PICK_LABEL)?;
+            if now.as_deref().map_or(Pick::None, pick_of) != *pick {
+                let number = match pick {
+                    Pick::None => "0",
+                    Pick::Pending => "2",
+                    Pick::Picked => "3",
+                };
+                targets.push((&names::PICK_LABEL, Target::Simple(Some(number.to_owned()))));
+            }
+        }
+        Value::ColorLabel(color) => {
+            let label = simple(packet, &names::LABEL)?;
+            if label.as_deref().and_then(color_named).unwrap_or_default() != *color {
+                targets.push((&names::LABEL, Target::Simple(label_of(*color).map(str::to_owned))));
+            }
+            let number = simple(packet, &names::COLOR_LABEL)?;
+            if number.as_deref().map_or(ColorLabel::None, color_of_number) != *color {
+                targets.push((&names::COLOR_LABEL, Target::Simple(Some(number_of(*color).to_owned()))));
+            }
+        }
+        Value::Title(text) => targets.push((&names::TITLE, Target::DefaultLanguage(text.clone()))),
+        Value::Description(text) => targets.push((&names::DESCRIPTION, Target::DefaultLanguage(text.clone()))),
+        Value::Keywords(keywords) => keyword_targets(packet, keywords, &mut targets),
+        Value::Gps(place) => {
+            let same = match (gps(packet)?, place) {
+                (Some(now), Some(wanted)) => Value::Gps(Some(now)).says_same(&Value::Gps(Some(*wanted))),
+                _ => false,
+            };
+            if !same {
+                gps_targets(packet, *place, &mut targets);
+            }
+        }
+        Value::CapturedAt(time) => {
+            let wanted = written_time(time);
+            let says_so = |now: Option<TakenAt>| now.is_some_and(|now| now == *time);
+            if !says_so(original_time(packet)?) {
+                targets.push((&names::DATE_TIME_ORIGINAL, Target::Simple(Some(wanted.clone()))));
+                // They are in the time itself now, and could only contradict it.
+                let parts = [&names::SUBSECONDS, &names::SUBSECONDS_LOWER, &names::OFFSET];
+                targets.extend(parts.into_iter().filter(|part| is_there(part)).map(|part| (part, Target::Simple(None))));
+            }
+            if !says_so(time_in(packet, &names::DATE_CREATED)?) {
+                targets.push((&names::DATE_CREATED, Target::Simple(Some(wanted))));
+            }
+        }
+        Value::Place(place) => {
+            let parts = [
+                (&names::CITY, &place.city),
+                (&names::STATE, &place.state),
+                (&names::COUNTRY, &place.country),
+                (&names::COUNTRY_CODE, &place.country_code),
+            ];
+            for (property, wanted) in parts {
+                if simple(packet, property)? != *wanted {
+                    targets.push((property, Target::Simple(wanted.clone())));
+                }
+            }
+        }
+    }
+    Ok(targets)
+}
+
+/// The trimmed text of a simple property; `None` when there is none or nothing in it.
+fn simple(packet: &Packet<'_>, property: &Property) -> Result<Option<String>, Refusal> {
+    match packet.held(property)? {
+        Some(Held::Simple(text)) => Ok(trimmed(&text)),
+        _ => Ok(None),
+    }
+}
+
+fn trimmed(text: &str) -> Option<String> {
+    let text = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn not_understood(property: &Property, text: &str, what: &str) -> Refusal {
+    let shown: String = text.chars().take(40).collect();
+    Refusal::Ambiguous { property: property.to_string(), reason: format!("`{shown}` is no {what}") }
+}
+
+fn rating(packet: &Packet<'_>) -> Result<Option<i8>, Refusal> {
+    let Some(text) = simple(packet, &names::RATING)? else { return Ok(None) };
+    let stars = text.parse::<f64>().ok().map(f64::round).filter(|stars| (-1.0..=5.0).contains(stars));
+    let stars = stars.ok_or_else(|| not_understood(&names::RATING, &text, "rating"))?;
+    Ok(Some(stars as i8))
+}
+
+/// Windows' scale.
+fn percent(stars: i8) -> i8 {
+    match stars {
+        ..=0 => 0,
+        1 => 1,
+        2 => 25,
+        3 => 50,
+        4 => 75,
+        _ => 99,
+    }
+}
+
+fn from_percent(text: &str) -> Option<i8> {
+    let number: f64 = text.parse().ok()?;
+    Some(match number {
+        ..1.0 => 0,
+        1.0..13.0 => 1,
+        13.0..38.0 => 2,
+        38.0..63.0 => 3,
+        63.0..88.0 => 4,
+        88.0.. => 5,
+        _ => return None,
+    })
+}
+
+fn pick_of(number: &str) -> Pick {
+    match number {
+        "2" => Pick::Pending,
+        "3" => Pick::Picked,
+        _ => Pick::None,
+    }
+}
+
+fn color_of_number(number: &str) -> ColorLabel {
+    match number {
+        "1" => ColorLabel::Red,
+        "3" => ColorLabel::Yellow,
+        "4" => ColorLabel::Green,
+        "5" => ColorLabel::Blue,
+        "6" => ColorLabel::Purple,
+        _ => ColorLabel::None,
+    }
+}
+
+fn number_of(color: ColorLabel) -> &'static str {
+    match color {
+        ColorLabel::None => "0",
+        ColorLabel::Red => "1",
+        ColorLabel::Yellow => "3",
+        ColorLabel::Green => "4",
+        ColorLabel::Blue => "5",
+        ColorLabel::Purple => "6",
+    }
+}
+
+/// Lightroom's English words; it understands them in every language, and we understand its other ones.
+fn label_of(color: ColorLabel) -> Option<&'static str> {
+    Some(match color {
+        ColorLabel::None => return None,
+        ColorLabel::Red => "Red",
+        ColorLabel::Yellow => "Yellow",
+        ColorLabel::Green => "Green",
+        ColorLabel::Blue => "Blue",
+        ColorLabel::Purple => "Purple",
+    })
+}
+
+/// Adobe's label and digiKam's number say the same after every write here. Where they differ since, the one that differs from what was
+/// written is the news.
+fn color(packet: &Packet<'_>, written: Option<&Value>) -> Result<Option<ColorLabel>, Refusal> {
+    let label = simple(packet, &names::LABEL)?.map(|label| color_named(&label).unwrap_or_default());
+    let number = simple(packet, &names::COLOR_LABEL)?.map(|number| color_of_number(&number));
+    // Words that are no colour say nothing against digiKam's number.
+    let label = label.filter(|label| *label != ColorLabel::None || number.is_none());
+    Ok(match (label, number) {
+        (Some(label), Some(number)) if label != number => match written {
+            Some(Value::ColorLabel(written)) if label == *written => Some(number),
+            _ => Some(label),
+        },
+        // One that was taken away is news as well.
+        (None, Some(number)) if written == Some(&Value::ColorLabel(number)) && number != ColorLabel::None => Some(ColorLabel::None),
+        (label, number) => label.or(number),
+    })
+}
+
+/// The three lists say the same after every write here. Programs that know only some of them leave the others as they were: then what was
+/// added to or removed from any of them since is the news. Where nobody knows that hm wrote them, they are taken together.
+fn keywords(packet: &Packet<'_>, written: Option<&Value>) -> Result<Option<Keywords>, Refusal> {
+    let items = |property| -> Result<Option<Vec<String>>, Refusal> {
+        match packet.held(property)? {
+            Some(Held::Items(items)) => Ok(Some(items.iter().filter_map(|item| trimmed(item)).collect())),
+            _ => Ok(None),
+        }
+    };
+    let flat = items(&names::SUBJECT)?;
+    let adobe = items(&names::HIERARCHICAL_SUBJECT)?;
+    let digikam = items(&names::TAGS_LIST)?.map(|tags| tags.iter().map(|tag| from_tag(tag)).collect::<Vec<_>>());
+    let windows = items(&names::MICROSOFT_KEYWORDS)?.map(|tags| tags.iter().map(|tag| from_tag(tag)).collect::<Vec<_>>());
+    let media_pro = items(&names::CATALOG_SETS)?;
+    let lists = [flat, adobe, digikam, windows, media_pro];
+    if lists.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let all = Keywords::new(lists[0].iter().flatten().cloned(), lists[1..].iter().flatten().flatten().cloned());
+    let Some(Value::Keywords(written)) = written else { return Ok(Some(all)) };
+    let levels = |list: &[String]| Keywords::new([""; 0], list.iter().cloned());
+    // Lightroom need not repeat each level of a tree among the flat words.
+    let trees_of = |list: &Vec<String>| levels(&list.iter().filter(|keyword| keyword.contains('|')).cloned().collect::<Vec<_>>());
+    let implied = lists[1].as_ref().or(lists[2].as_ref()).map(trees_of).unwrap_or_default();
+    let (mut trees, mut words) = (all.hierarchical().clone(), all.flat().clone());
+    for (index, list) in lists.iter().enumerate().filter_map(|(index, list)| Some((index, list.as_ref()?))) {
+        let said = levels(list);
+        // The flat list never held the trees.
+        trees.retain(|tree| index == 0 || !written.hierarchical().contains(tree) || said.hierarchical().contains(tree));
+        let is_gone =
+            |word: &String| written.flat().contains(word) && !said.flat().contains(word) && (index > 0 || !implied.flat().contains(word));
+        words.retain(|word| !is_gone(word));
+    }
+    // A tree without one of its levels is no tree.
+    let whole = trees.into_iter().filter(|tree| tree.split('|').all(|level| words.contains(level)));
+    Ok(Some(Keywords::new(words.clone(), whole)))
+}
+
+/// digiKam divides levels by `/`, and writes a `/` within one as `\`.
+fn from_tag(tag: &str) -> String {
+    tag.replace('/', "|").replace('\\', "/")
+}
+
+fn to_tag(keyword: &str) -> String {
+    keyword.replace('/', "\\").replace('|', "/")
+}
+
+fn keyword_targets(packet: &Packet<'_>, keywords: &Keywords, targets: &mut Vec<(&'static Property, Target)>) {
+    let plain: Vec<String> = keywords.plain().into_iter().map(str::to_owned).collect();
+    let with_slashes = |write: fn(&str) -> String| Target::Items(plain.iter().map(|keyword| write(keyword)).collect());
+    targets.push((&names::SUBJECT, Target::Items(keywords.flat().iter().cloned().collect())));
+    targets.push((&names::HIERARCHICAL_SUBJECT, Target::Items(plain.clone())));
+    targets.push((&names::TAGS_LIST, with_slashes(to_tag)));
+    let is_there = |property: &Property| !packet.statements(property).is_empty();
+    if is_there(&names::MICROSOFT_KEYWORDS) {
+        targets.push((&names::MICROSOFT_KEYWORDS, with_slashes(to_tag)));
+    }
+    if is_there(&names::CATALOG_SETS) {
+        targets.push((&names::CATALOG_SETS, Target::Items(plain.clone())));
+    }
+    if is_there(&names::ACDSEE_CATEGORIES) {
+        let wanted = (!keywords.is_empty()).then(|| categories(&plain));
+        targets.push((&names::ACDSEE_CATEGORIES, Target::Simple(wanted)));
+    }
+}
+
+/// ACDSee's tree: XML in a text, a category within another, marked where it is assigned and not merely above one that is.
+fn categories(plain: &[String]) -> String {
+    fn level(out: &mut String, above: &str, plain: &[String]) {
+        let mut names: Vec<&str> =
+            plain.iter().filter_map(|keyword| keyword.strip_prefix(above)).filter_map(|rest| rest.split('|').next()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let path = format!("{above}{name}");
+            let assigned = u8::from(plain.contains(&path));
+            let escaped = name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            write!(out, "<Category Assigned=\"{assigned}\">{escaped}").expect("writing to a String does not fail");
+            level(out, &format!("{path}|"), plain);
+            out.push_str("</Category>");
+        }
+    }
+    let mut out = String::from("<Categories>");
+    level(&mut out, "", plain);
+    out.push_str("</Categories>");
+    out
+}
+
+fn gps(packet: &Packet<'_>) -> Result<Option<Gps>, Refusal> {
+    let part = |property: &'static Property, positive: char, negative: char, most: f64| -> Result<Option<f64>, Refusal> {
+        let Some(text) = simple(packet, property)? else { return Ok(None) };
+        let degrees = degrees(&text, positive, negative).filter(|degrees| degrees.abs() <= most);
+        degrees.map(Some).ok_or_else(|| not_understood(property, &text, "coordinate"))
+    };
+    let (latitude, longitude) = (part(&names::GPS_LATITUDE, 'N', 'S', 90.0)?, part(&names::GPS_LONGITUDE, 'E', 'W', 180.0)?);
+    let (Some(latitude_deg), Some(longitude_deg)) = (latitude, longitude) else { return Ok(None) };
+    if latitude_deg == 0.0 && longitude_deg == 0.0 {
+        // What devices write without a fix.
+        return Ok(None);
+    }
+    let below = simple(packet, &names::GPS_ALTITUDE_REF)?.as_deref() == Some("1");
+    let altitude = simple(packet, &names::GPS_ALTITUDE)?.and_then(|text| {
+        let (above, under) = text.split_once('/').unwrap_or((&text, "1"));
+        let metres = above.trim().parse::<f64>().ok()? / under.trim().parse::<f64>().ok()?;
+        metres.is_finite().then_some(if below { -metres } else { metres } + 0.0)
+    });
+    Ok(Some(Gps { latitude_deg, longitude_deg, altitude_m: altitude }))
+}
+
+/// `48,8.5210N`, `48,8,31.26N`, or plain degrees.
+fn degrees(text: &str, positive: char, negative: char) -> Option<f64> {
+    let upper = text.to_ascii_uppercase();
+    let (numbers, sign) = match upper.strip_suffix(negative) {
+        Some(numbers) => (numbers, -1.0),
+        None => (upper.strip_suffix(positive).unwrap_or(&upper), 1.0),
+    };
+    let parts: Vec<f64> = numbers.split(',').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
+    let sum: f64 = parts.iter().zip([1.0, 60.0, 3_600.0]).map(|(part, share)| part / share).sum();
+    ((1..=3).contains(&parts.len()) && sum.is_finite()).then_some(sign * sum)
+}
+
+fn gps_targets(packet: &Packet<'_>, place: Option<Gps>, targets: &mut Vec<(&'static Property, Target)>) {
+    let is_there = |property: &&Property| !packet.statements(property).is_empty();
+    let Some(place) = place else {
+        let parts = [&names::GPS_LATITUDE, &names::GPS_LONGITUDE, &names::GPS_ALTITUDE, &names::GPS_ALTITUDE_REF];
+        let mut gone: Vec<&'static Property> = parts.into_iter().filter(|part| is_there(part)).collect();
+        // The version goes with the last of them; a direction or a time of the satellites' stays, and its version with it.
+        let keeps_others = packet.descriptions().any(|description| {
+            let of_elements = description.elements().map(|element| &element.name);
+            let mut all = of_elements.chain(description.attributes.iter().map(|attribute| &attribute.name));
+            let is_ours = |name: &super::document::Name| {
+                properties(Field::Gps).iter().any(|property| property.is_named(&name.namespace, &name.local))
+            };
+            all.any(|name| name.namespace == names::GPS_LATITUDE.namespace && name.local.starts_with("GPS") && !is_ours(name))
+        });
+        if !keeps_others && is_there(&&names::GPS_VERSION) {
+            gone.push(&names::GPS_VERSION);
+        }
+        targets.extend(gone.into_iter().map(|property| (property, Target::Simple(None))));
+        return;
+    };
+    targets.push((&names::GPS_LATITUDE, Target::Simple(Some(written_degrees(place.latitude_deg, 'N', 'S')))));
+    targets.push((&names::GPS_LONGITUDE, Target::Simple(Some(written_degrees(place.longitude_deg, 'E', 'W')))));
+    let altitude = place.altitude_m.map(written_altitude);
+    // Without an altitude the old one goes too: it was another place's.
+    if altitude.is_some() || is_there(&&names::GPS_ALTITUDE) {
+        targets.push((&names::GPS_ALTITUDE, Target::Simple(altitude)));
+    }
+    let reference = place.altitude_m.map(|metres| if metres < 0.0 { "1" } else { "0" }.to_owned());
+    if reference.is_some() || is_there(&&names::GPS_ALTITUDE_REF) {
+        targets.push((&names::GPS_ALTITUDE_REF, Target::Simple(reference)));
+    }
+    if !is_there(&&names::GPS_VERSION) {
+        targets.push((&names::GPS_VERSION, Target::Simple(Some("2.3.0.0".to_owned()))));
+    }
+}
+
+/// XMP's form: whole degrees, minutes with as many digits as give the number back, and the side of the earth.
+fn written_degrees(degrees: f64, positive: char, negative: char) -> String {
+    /// The standard's own.
+    const FEWEST_DIGITS: usize = 4;
+    const MOST_DIGITS: usize = 13;
+    let side = if degrees < 0.0 { negative } else { positive };
+    let size = degrees.abs();
+    let with_digits = |digits: usize| {
+        let whole = size.trunc();
+        let minutes = format!("{:.digits$}", (size - whole) * 60.0);
+        // Rounded up to the next degree.
+        let (whole, minutes) = if minutes.starts_with("60") { (whole + 1.0, format!("{:.digits$}", 0.0)) } else { (whole, minutes) };
+        (format!("{whole},{minutes}{side}"), whole + minutes.parse::<f64>().unwrap_or(0.0) / 60.0)
+    };
+    /// A tenth of a micrometre.
+    const SAME_DEG: f64 = 1e-12;
+    let exact = (FEWEST_DIGITS..MOST_DIGITS).map(with_digits).find(|(_, read)| (read - size).abs() <= SAME_DEG);
+    exact.unwrap_or_else(|| with_digits(MOST_DIGITS)).0
+}
+
+/// A fraction, as EXIF has it, that gives the number back.
+fn written_altitude(metres: f64) -> String {
+    let size = metres.abs();
+    let exact = [1.0, 10.0, 100.0, 1_000.0, 10_000.0].into_iter().find(|below| ((size * below).round() / below - size).abs() < 1e-9);
+    let below = exact.unwrap_or(10_000.0);
+    format!("{}/{below}", (size * below).round())
+}
+
+fn time_in(packet: &Packet<'_>, property: &'static Property) -> Result<Option<TakenAt>, Refusal> {
+    let Some(text) = simple(packet, property)? else { return Ok(None) };
+    match dates::parse(&text) {
+        Some(moment) => Ok(Some(TakenAt { local: moment.local, offset_minutes: moment.offset_minutes, source: None })),
+        // Zero dates and blanks are what cameras without a clock write.
+        None if text.chars().all(|character| matches!(character, '0' | ':' | '-' | 'T' | 'Z' | '+' | '.') || is_blank(character)) => {
+            Ok(None)
+        }
+        None => Err(not_understood(property, &text, "time")),
+    }
+}
+
+/// The time of the shutter with the parts that are written beside it.
+fn original_time(packet: &Packet<'_>) -> Result<Option<TakenAt>, Refusal> {
+    let Some(time) = time_in(packet, &names::DATE_TIME_ORIGINAL)? else { return Ok(None) };
+    let subseconds = match simple(packet, &names::SUBSECONDS)? {
+        Some(digits) => Some(digits),
+        None => simple(packet, &names::SUBSECONDS_LOWER)?,
+    };
+    let offset = simple(packet, &names::OFFSET)?;
+    let moment = dates::Moment { local: time.local, offset_minutes: time.offset_minutes };
+    let moment = moment.with_subseconds(subseconds.as_deref()).with_offset(offset.as_deref());
+    Ok(Some(TakenAt { local: moment.local, offset_minutes: moment.offset_minutes, source: None }))
+}
+
+fn taken_at(packet: &Packet<'_>) -> Result<Option<TakenAt>, Refusal> {
+    match original_time(packet)? {
+        Some(time) => Ok(Some(time)),
+        None => time_in(packet, &names::DATE_CREATED),
+    }
+}
+
+/// ISO 8601 with the digits and the zone that are known.
+fn written_time(time: &TakenAt) -> String {
+    let mut text = time.local.format("%Y-%m-%dT%H:%M:%S").to_string();
+    text.push_str(&fraction(&time.local));
+    if let Some(minutes) = time.offset_minutes {
+        let sign = if minutes < 0 { '-' } else { '+' };
+        let size = minutes.unsigned_abs();
+        write!(text, "{sign}{:02}:{:02}", size / 60, size % 60).expect("writing to a String does not fail");
+    }
+    text
+}
+
+fn fraction(local: &NaiveDateTime) -> String {
+    let nanoseconds = local.nanosecond() % 1_000_000_000;
+    if nanoseconds == 0 {
+        return String::new();
+    }
+    let digits = format!("{nanoseconds:09}");
+    // Two at least, as cameras write them.
+    let digits = digits.trim_end_matches('0');
+    format!(".{digits:0<2}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_written_as_the_standard_has_them_and_lose_nothing() {
+        for (degrees, expected) in
+            [(48.142_016_666_666_67, "48,8.5210N"), (-0.5, "0,30.0000S"), (59.999_999_999_999_9, "60,0.0000N"), (90.0, "90,0.0000N")]
+        {
+            assert_eq!(written_degrees(degrees, 'N', 'S'), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_place_comes_back(size in -180.0f64..=180.0, metres in -12_000.0f64..=100_000.0) {
+            let back = degrees(&written_degrees(size, 'E', 'W'), 'E', 'W').unwrap();
+            proptest::prop_assert!((back - size).abs() < 1e-11, "{size} {back}");
+            let rounded = (metres * 100.0).round() / 100.0;
+            let text = written_altitude(rounded);
+            let (above, below) = text.split_once('/').unwrap();
+            let back = above.parse::<f64>().unwrap() / below.parse::<f64>().unwrap();
+            proptest::prop_assert!((back - rounded.abs()).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn times_have_the_digits_and_the_zone_that_are_known() {
+        let time = |text: &str, offset_minutes| TakenAt { local: text.parse().unwrap(), offset_minutes, source: None };
+        assert_eq!(written_time(&time("2019-08-03T12:33:00", None)), "2019-08-03T12:33:00");
+        assert_eq!(written_time(&time("2019-08-03T12:33:00.250", Some(-210))), "2019-08-03T12:33:00.25-03:30");
+        assert_eq!(written_time(&time("2019-08-03T12:33:00.5", Some(0))), "2019-08-03T12:33:00.50+00:00");
+    }
+
+    #[test]
+    fn a_slash_within_a_level_survives_digikams_way() {
+        assert_eq!(to_tag("open|24/7"), "open/24\\7");
+        assert_eq!(from_tag("open/24\\7"), "open|24/7");
+    }
+
+    #[test]
+    fn acdsees_tree_marks_what_is_assigned() {
+        let plain = ["animal|dog".to_owned(), "a&b".to_owned()];
+        assert_eq!(
+            categories(&plain),
+            "<Categories><Category Assigned=\"1\">a&amp;b</Category><Category Assigned=\"0\">animal<Category Assigned=\"1\">dog</Category></Category></Categories>"
+        );
+    }
+}
