@@ -134,9 +134,13 @@ class SearchBox {
   // A search that is not understood stays in the box, with the place shown below it and the old result behind.
   async submit(event) {
     if (this.isSure) return;
+    const { value } = this.field;
+    const troubleOf = () => (this.known === value ? this.panel.querySelector("[data-trouble]") : null);
+    if (this.known === value && !troubleOf()) return;
     event.preventDefault();
-    if (this.known !== this.field.value) await this.ask();
-    const trouble = this.known === this.field.value && this.panel.querySelector("[data-trouble]");
+    // Only after this event may the form be submitted anew.
+    await (this.known === value ? undefined : this.ask());
+    const trouble = troubleOf();
     if (!trouble) {
       this.isSure = true;
       this.form.requestSubmit();
