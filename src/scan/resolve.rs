@@ -19,7 +19,7 @@ use crate::{
         ingest::{self, Sequence},
         known::{self, KnownFile},
     },
-    models::{FileId, FileRole, ImageId, RelPath},
+    models::{FileId, FileKind, FileRole, ImageId, RelPath},
 };
 
 /// The row a file continues.
@@ -91,11 +91,14 @@ impl Ingest<'_> {
             }
             picks.push(pick);
         }
-        // A row whose name is still used is given up only to another file. Without this, of many small files with equal content (sidecars
-        // that say nothing but one rating), one would move to a name that its old row still has.
+        // A sidecar whose name is still used is given up only to another file: many are equal byte for byte (they say nothing but one
+        // rating), so that content does not tell which is which. A picture renamed over another is followed by its content.
         let keeps_own = |picks: &[Option<usize>], taken: &[bool]| {
+            let is_sidecar = |index: &usize| scan.files[*index].entry.format.kind() == FileKind::Sidecar;
             let own = |index: usize| scan.files[index].known.filter(|known| !taken[*known]);
-            (0..picks.len()).find_map(|index| Some((index, picks[index]?, own(index)?)))
+            let at = (0..picks.len()).filter(is_sidecar);
+            let mut found = at.filter_map(|index| Some((index, picks[index]?, own(index)?)));
+            found.next()
         };
         while let Some((index, picked, own)) = keeps_own(&picks, &taken) {
             (taken[picked], taken[own]) = (false, true);
