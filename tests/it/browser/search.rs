@@ -63,21 +63,21 @@ fn a_search_is_typed_and_completed_by_keys_and_an_error_is_shown_in_place() {
         browser.js("document.querySelector('.search .trouble a').click()").await;
         browser.until("the correction is searched for", "return location.search === '?q=rating%3A3'").await;
 
-        browser.client.goto(&format!("{}/searches?q=camera:%22Camera%202%22%20type:raw", browser.origin)).await.unwrap();
+        browser.client.goto(&format!("{}/searches?q=camera:%22Camera%201%22%20type:raw", browser.origin)).await.unwrap();
         browser.js("document.querySelector('.save input[name=name]').focus()").await;
-        type_text(browser, "Raws of two").await;
+        type_text(browser, "Raws of one").await;
         browser.press(KEY_ENTER).await;
-        browser.until("it is in the list", "return document.querySelector('.searches li b')?.textContent === 'Raws of two'").await;
+        browser.until("it is in the list", "return document.querySelector('.searches li b')?.textContent === 'Raws of one'").await;
         browser.shot("searches-1440").await;
         browser.open("/").await;
         browser.press('/').await;
         type_text(browser, "raws").await;
         browser
-            .until("it is offered by its name", "return document.querySelector('.search [role=option] b')?.textContent === 'Raws of two'")
+            .until("it is offered by its name", "return document.querySelector('.search [role=option] b')?.textContent === 'Raws of one'")
             .await;
         browser.press(KEY_DOWN).await;
         browser.press(KEY_ENTER).await;
-        browser.until("its query is in the box", "return document.getElementById('search').value === 'camera:\"Camera 2\" type:raw'").await;
+        browser.until("its query is in the box", "return document.getElementById('search').value === 'camera:\"Camera 1\" type:raw'").await;
         browser.press(KEY_ENTER).await;
         browser
             .until("only what it says", "return location.search.includes('type%3Araw') && document.querySelectorAll('.tile').length > 0")
