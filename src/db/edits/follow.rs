@@ -75,7 +75,7 @@ pub fn follow_scan(conn: &mut PgConnection, images: &[ImageId], moves: &[(ImageI
         .map(|_| ())
 }
 
-/// The sidecars that are there of the images in hand, where we ever wrote one.
+/// The sidecars that are there of the images in hand, where we ever wrote one or were about to when we were ended.
 fn sidecar_fingerprints(conn: &mut PgConnection, pen: &Pen) -> QueryResult<HashMap<ImageId, Vec<Vec<u8>>>> {
     #[derive(QueryableByName)]
     struct Print {
@@ -84,7 +84,8 @@ fn sidecar_fingerprints(conn: &mut PgConnection, pen: &Pen) -> QueryResult<HashM
         #[diesel(sql_type = Binary)]
         fingerprint: Vec<u8>,
     }
-    let asked: Vec<ImageId> = pen.rows.iter().filter(|(_, row)| row.was_written).map(|((image, _), _)| *image).collect();
+    let asked: Vec<ImageId> =
+        pen.rows.iter().filter(|(_, row)| row.was_written || row.written_fingerprint.is_some()).map(|((image, _), _)| *image).collect();
     if asked.is_empty() {
         return Ok(HashMap::new());
     }
