@@ -2,27 +2,41 @@
 
 A job is a line of JSON: the original, and made pictures of one size by name. An answer is one, too: for each name the PSNR (dB, over
 red, green and blue) and the SSIM (of the luma), against the original decoded whole and reduced by Lanczos with three lobes in floating
-point, in the gamma of the file, without rounding between the steps: what both programs aim at.
+point, in the gamma of the file, without rounding between the steps: what both programs aim at. Pictures with a profile are taken to
+sRGB by it first, the original as well as what was made: one program converts them, and the other passes the profile on.
 
 Source: Wang, Bovik, Sheikh, Simoncelli 2004 (SSIM: Gaussian window of 11 × 11, sigma 1.5, K1 0.01, K2 0.03).
 """
 
+import io
 import json
 import sys
 from functools import lru_cache
 
 import numpy
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 WINDOW = numpy.exp(-((numpy.arange(11) - 5) ** 2) / (2 * 1.5**2))
 WINDOW /= WINDOW.sum()
 LUMA = numpy.array([0.299, 0.587, 0.114])
 
 
+SRGB = ImageCms.createProfile("sRGB")
+
+
+def in_srgb(path):
+    """The picture as it is to be seen."""
+    picture = Image.open(path)
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode == "RGB":
+        return ImageCms.profileToProfile(picture, ImageCms.ImageCmsProfile(io.BytesIO(profile)), SRGB)
+    return picture.convert("RGB")
+
+
 @lru_cache(maxsize=2)
 def reduced(original, size):
     """The reference, 0 to 255."""
-    picture = ImageOps.exif_transpose(Image.open(original).convert("RGB"))
+    picture = ImageOps.exif_transpose(in_srgb(original))
     channels = [channel.convert("F").resize(size, Image.LANCZOS) for channel in picture.split()]
     return numpy.clip(numpy.stack([numpy.asarray(channel, dtype=numpy.float64) for channel in channels], axis=-1), 0, 255)
 
@@ -48,7 +62,7 @@ def ssim(one, other):
 
 
 def judged(original, made):
-    picture = Image.open(made).convert("RGB")
+    picture = in_srgb(made)
     reference = reduced(original, picture.size)
     pixels = numpy.asarray(picture, dtype=numpy.float64)
     error = numpy.mean((pixels - reference) ** 2)
