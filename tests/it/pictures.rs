@@ -20,7 +20,7 @@ use hm::{
         child::ChildPool,
         pixels::{PictureRequest, PictureSource, PicturesMade, PixelsError},
     },
-    models::{FileFormat, ImageId, VaultId},
+    models::{FileFormat, ImageId, Orientation, VaultId},
     pipeline::{PictureContext, PictureMaker, PictureProgress, PictureStore, WantedPictures},
 };
 use image::RgbImage;
@@ -59,11 +59,16 @@ fn children() -> ChildPool {
 }
 
 fn make(children: &ChildPool, source: PathBuf, dir: &Path) -> Result<PicturesMade, PixelsError> {
+    make_turned(children, source, None, dir)
+}
+
+/// As [`make`], where the metadata said how the pixels must be turned after decoding.
+fn make_turned(children: &ChildPool, source: PathBuf, orientation: Option<Orientation>, dir: &Path) -> Result<PicturesMade, PixelsError> {
     let extension = source.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_owned();
     let request = PictureRequest {
         source,
         format: FileFormat::from_extension(&extension).unwrap_or(FileFormat::Jpeg),
-        orientation: None,
+        orientation,
         stored_px: None,
         proxy: dir.join("proxy.jpg"),
         thumbnail: dir.join("thumb.webp"),

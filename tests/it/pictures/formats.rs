@@ -3,11 +3,14 @@
 
 use std::path::Path;
 
-use hm::media::{child::ChildPool, pixels::PictureSource};
+use hm::{
+    media::{child::ChildPool, pixels::PictureSource},
+    models::Orientation,
+};
 use image::{RgbImage, imageops};
 use moxcms::ColorProfile;
 
-use super::{children, make};
+use super::{children, make, make_turned};
 use crate::support::{
     chart::{
         chart, color_at, deep_png, difference, from_display_p3, jpeg, jpeg_with_profile, png, png_with_alpha, stored, translucent_chart,
@@ -50,9 +53,22 @@ impl Judge {
     }
 
     fn expect(&mut self, what: &str, extension: &str, bytes: &[u8], expected: &RgbImage, levels: f64) {
+        self.expect_turned(what, extension, bytes, None, expected, levels);
+    }
+
+    /// As [`Self::expect`], where the metadata said how the pixels must be turned after decoding.
+    fn expect_turned(
+        &mut self,
+        what: &str,
+        extension: &str,
+        bytes: &[u8],
+        orientation: Option<Orientation>,
+        expected: &RgbImage,
+        levels: f64,
+    ) {
         let source = self.dir.path().join(format!("source.{extension}"));
         std::fs::write(&source, bytes).unwrap();
-        let made = match make(&self.children, source, self.dir.path()) {
+        let made = match make_turned(&self.children, source, orientation, self.dir.path()) {
             Ok(made) => made,
             Err(error) => return self.wrong.push(format!("{what}: {error}")),
         };
@@ -159,6 +175,12 @@ fn heic_comes_out_right() {
     expect("alpha", &png_with_alpha(&with_alpha), &[], &on_white);
     // From a JPEG: libpng would lose the profile on the way into the encoder.
     expect("Display P3 by its profile", &jpeg_with_profile(&upright, &display_p3()), &[], &in_p3);
+    // Without `irot` its EXIF alone may say how it lies: then the decoder does not turn it, and the metadata tells us to.
+    for exif in 1..=8 {
+        let made = heic.encode(&png(&stored(&upright, exif), None), "png", &["-q", "90", "-p", "preset=ultrafast"]);
+        let orientation = Orientation::try_from(exif).ok();
+        judge.expect_turned(&format!("EXIF orientation {exif} alone"), "heic", &made, orientation, &upright, LOSSY);
+    }
     judge.done();
 }
 
