@@ -22,8 +22,11 @@ use serde_json::Value as Json;
 
 pub use follow::follow_scan;
 pub(super) use follow::{carry_edits, copy_edits, show_edits};
-pub use history::{HistoryEntry, Undone, list_history, redo_batch, undo_batch};
-pub use outbox::{Keep, OutboxCount, OutboxCursor, OutboxEntry, count_outbox, list_outbox, resolve_conflict, retry_failed};
+pub use history::{HistoryEntry, Undone, list_history, redo_batch, redo_edit, undo_batch, undo_edit};
+pub use outbox::{
+    Keep, OutboxCount, OutboxCursor, OutboxEntry, WaitingVault, count_outbox, list_outbox, list_waiting_vaults, resolve_conflict,
+    retry_failed,
+};
 pub use write_back::{PendingField, WriteBack, WriteBackFile, list_write_backs, record_conflict, record_failed, record_written};
 
 use self::shown::{Shown, lock_shown, write_shown};
@@ -46,6 +49,8 @@ pub enum Selection {
     Images(Vec<ImageId>),
     /// All that pass.
     Filter(Filter),
+    /// All that pass but these.
+    AllBut(Filter, Vec<ImageId>),
 }
 
 /// What came of an action.
@@ -98,20 +103,26 @@ fn select_images(conn: &mut PgConnection, selection: &Selection) -> QueryResult<
             let images: BTreeSet<ImageId> = images.iter().copied().collect();
             Ok(images.into_iter().collect())
         }
-        Selection::Filter(filter) => {
-            #[derive(QueryableByName)]
-            struct Row {
-                #[diesel(sql_type = BigInt)]
-                id: ImageId,
-            }
-            let wanted = Wanted::resolve(conn, filter)?;
-            let mut sql = Sql::new("SELECT i.id FROM images AS i WHERE true");
-            wanted.write(&mut sql);
-            sql.text(" ORDER BY i.id");
-            let rows: Vec<Row> = sql.query().load(conn)?;
-            Ok(rows.into_iter().map(|row| row.id).collect())
+        Selection::Filter(filter) => ids_of(conn, filter),
+        Selection::AllBut(filter, others) => {
+            let others: BTreeSet<ImageId> = others.iter().copied().collect();
+            Ok(ids_of(conn, filter)?.into_iter().filter(|id| !others.contains(id)).collect())
         }
     }
+}
+
+fn ids_of(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Vec<ImageId>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: ImageId,
+    }
+    let wanted = Wanted::resolve(conn, filter)?;
+    let mut sql = Sql::new("SELECT i.id FROM images AS i WHERE true");
+    wanted.write(&mut sql);
+    sql.text(" ORDER BY i.id");
+    let rows: Vec<Row> = sql.query().load(conn)?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// Why a change is taken back: the database failed, or the change makes no sense.
