@@ -1,6 +1,6 @@
 //! What handlers share: the database, the queue, and the answers worth keeping for a while.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView};
 use crate::{
@@ -31,6 +31,8 @@ pub struct State {
     pub thumbs_dir: PathBuf,
     /// This machine's name, as `vault_mounts` knows it.
     pub host: String,
+    /// Names of the vaults whose sidecars this process writes.
+    pub written_vaults: BTreeSet<String>,
     /// When the server was made.
     pub started_at: Instant,
     /// Counters of requests.
@@ -49,6 +51,7 @@ impl State {
             queue,
             thumbs_dir,
             host,
+            written_vaults: BTreeSet::new(),
             started_at: Instant::now(),
             metrics: Metrics::default(),
             facets: Cache::default(),
@@ -56,6 +59,13 @@ impl State {
             timelines: Cache::default(),
             counts: Cache::default(),
         }
+    }
+
+    /// Says which vaults' sidecars this process writes, by name.
+    #[must_use]
+    pub fn writing(mut self, vaults: impl IntoIterator<Item = String>) -> Self {
+        self.written_vaults.extend(vaults);
+        self
     }
 
     /// Counts the facets of a filter; an answer that took long is kept for a while.

@@ -235,7 +235,10 @@ fn no_name_in_the_library_becomes_markup() {
     }
     assert_eq!(attributes(&library.page("/"), ".tile", "data-name"), [HOSTILE, HOSTILE]);
     let page = library.page(&format!("/images/{}", library.images[0]));
-    assert_eq!(all(&page, ".facts .title"), [HOSTILE]);
+    assert_eq!(
+        (attributes(&page, ".facts .title", "value"), all(&page, ".facts .description").concat().trim().to_owned()),
+        (vec![HOSTILE.to_owned()], HOSTILE.to_owned())
+    );
     assert!(all(&page, ".files b").contains(&HOSTILE.to_owned()));
     assert_eq!(all(&library.page(&format!("/folders/{folder}")), ".folder h3"), [HOSTILE]);
     assert!(attributes(&library.page("/filters"), "option", "value").contains(&HOSTILE.to_owned()));
