@@ -48,25 +48,31 @@ export class Edits extends EventTarget {
 
   // Sends a change after those before it. Resolves to the answer; a failure is said, and thrown on.
   send(address, fields) {
-    this.waiting += 1;
+    this.#wait(1);
     const sent = this.queue.then(() => post(address, fields));
     this.queue = sent.then(
       () => {},
       () => {},
     );
     return sent.finally(() => {
-      this.waiting -= 1;
+      this.#wait(-1);
       document.body.dispatchEvent(new Event("hm-look"));
     });
   }
 
-  // Remembers a batch, so that it can be taken back, and says what was done.
-  remember(batch, words, more = {}) {
+  // How many changes are on their way; the page says so as long as there are some.
+  #wait(more) {
+    this.waiting += more;
+    document.documentElement.toggleAttribute("data-saving", this.waiting > 0);
+  }
+
+  // Remembers a batch (or several that belong together), so that it can be taken back, and says what was done.
+  remember(batch, words, more = {}, { isQuiet = false } = {}) {
     this.done.push({ batch, words, ...more });
     if (this.done.length > MOST_STEPS) this.done.shift();
     this.undone = [];
     this.#keep();
-    this.say(words, batch);
+    if (!isQuiet) this.say(words, batch);
   }
 
   #keep() {
@@ -74,7 +80,7 @@ export class Edits extends EventTarget {
   }
 
   undo(batch) {
-    const at = batch === undefined ? this.done.length - 1 : this.done.findLastIndex((step) => step.batch === batch);
+    const at = batch === undefined ? this.done.length - 1 : this.done.findLastIndex((step) => String(step.batch) === String(batch));
     return this.#turn("undo", this.done, at, this.undone);
   }
 
@@ -89,10 +95,14 @@ export class Edits extends EventTarget {
       return;
     }
     try {
-      const answer = await this.send(`/edits/${step.batch}/${verb}`, []);
+      const batches = [step.batch].flat();
+      const said = [];
+      for (const batch of verb === "undo" ? batches.toReversed() : batches) {
+        said.push((await this.send(`/edits/${batch}/${verb}`, [])).querySelector(".said").textContent.trim());
+      }
       to.push(step);
       this.#keep();
-      this.say(`${answer.querySelector(".said").textContent.trim()} (${step.words})`, verb === "redo" ? step.batch : undefined);
+      this.say(`${said.join(", ")} (${step.words})`, verb === "redo" ? step.batch : undefined);
       this.dispatchEvent(new CustomEvent("turned", { detail: { ...step, verb } }));
     } catch (error) {
       from.splice(at, 0, step);

@@ -9,6 +9,7 @@ import { showTileMarks } from "./marks.js";
 import { Outbox } from "./outbox.js";
 import { Panel } from "./panel.js";
 import { dress, dressCovers } from "./pictures.js";
+import { RatingRun } from "./rate.js";
 import { Scrubber } from "./scrubber.js";
 import { wireSearch } from "./search.js";
 import { Selection } from "./select.js";
@@ -239,4 +240,6 @@ if (page) {
 }
 const outbox = document.querySelector("main .outbox");
 if (outbox) parts.outbox = new Outbox(outbox, parts.edits);
+const run = document.querySelector(".rating-run");
+if (run) parts.run = new RatingRun({ root: run, edits: parts.edits, announce });
 startGallery(parts);

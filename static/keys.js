@@ -74,7 +74,7 @@ export function listen(parts) {
       return;
     }
     if (isShortcut(event)) return;
-    const isDone = event.key === "?" ? help(parts) : parts.viewer?.isOpen ? inViewer(event, parts) : inGallery(event, parts);
+    const isDone = event.key === "?" ? help(parts) : parts.run ? parts.run.key(event) : parts.viewer?.isOpen ? inViewer(event, parts) : inGallery(event, parts);
     if (isDone) event.preventDefault();
   });
 }
@@ -137,6 +137,7 @@ function inGallery(event, { timeline, selection, outbox, goTo }) {
   else if (letter === "m") stepMonth(timeline, direction, 7, go);
   else if (letter === "y") stepMonth(timeline, direction, 4, go);
   else if (letter === "g") goTo?.();
+  else if (letter === "r") document.querySelector('[data-act="rate"]')?.click();
   else if (event.key === "Escape" && selection?.isActive) selection.clear();
   else if (event.key === "Home") timeline.goToDay(0);
   else if (event.key === "End") timeline.goTo(timeline.range);

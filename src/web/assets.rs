@@ -42,6 +42,7 @@ const ASSETS: &[Asset] = assets! {
     "outbox.js" SCRIPT,
     "panel.js" SCRIPT,
     "pictures.js" SCRIPT,
+    "rate.js" SCRIPT,
     "rows.js" SCRIPT,
     "scrubber.js" SCRIPT,
     "search.js" SCRIPT,

@@ -19,6 +19,7 @@ mod image;
 pub mod metrics;
 mod outbox;
 mod page;
+mod rate;
 mod routes;
 mod search;
 mod state;

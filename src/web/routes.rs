@@ -9,7 +9,9 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, metrics, outbox, search, status};
+use super::{
+    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, metrics, outbox, rate, search, status,
+};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,10 @@ routes! {
     post "/edits/{batch}/undo" => edits::undo;
     /// Does again what was taken back.
     post "/edits/{batch}/redo" => edits::redo;
+    /// A rating run through a filter, or the years and months to choose from.
+    get "/rate" => rate::show;
+    /// The next photos of a rating run.
+    get "/rate/moments" => rate::moments;
     /// What is on its way to the sidecars: waiting, failed, in conflict.
     get "/outbox" => outbox::show;
     /// Ends a conflict between library and vault.

@@ -7,6 +7,7 @@ mod fingers;
 mod folders;
 mod grouping;
 mod outbox;
+mod rate;
 mod search;
 
 use std::{
