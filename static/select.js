@@ -2,6 +2,7 @@
 // what is then done to all of them at once. Without this script the boxes and the bar are an ordinary form.
 
 import { marksAfter, marksOf, showTileMarks } from "./marks.js";
+import { TrackForm } from "./track.js";
 
 const DRAG_PX = 8;
 const HOLD_MS = 450;
@@ -25,6 +26,8 @@ export class Selection {
     this.bar.addEventListener("click", (event) => this.#onBarClick(event));
     this.bar.addEventListener("keydown", (event) => this.#onBarKey(event));
     this.#wireDragging();
+    const trackForm = this.bar.querySelector("form.track");
+    this.track = trackForm && new TrackForm({ form: trackForm, edits, changed, fields: () => this.#fields() });
     this.mark(root);
     this.#tell();
   }
@@ -235,7 +238,7 @@ export class Selection {
     all.hidden = count >= this.total;
     all.textContent = `Select all ${this.total.toLocaleString("en-GB")}`;
     this.bar.querySelector('[data-act="merge"]').disabled = this.isAll || count < 2;
-    if (!count) this.bar.querySelector("details").open = false;
+    if (!count) this.bar.querySelector("details.more-edits").open = false;
     if (count) this.announce(`${count} selected`);
   }
 
@@ -246,7 +249,7 @@ export class Selection {
   }
 
   #onBarKey(event) {
-    const details = this.bar.querySelector("details");
+    const details = this.bar.querySelector("details.more-edits");
     if (event.key !== "Escape" || !details.open || event.defaultPrevented) return;
     event.stopPropagation();
     details.open = false;

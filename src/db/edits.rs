@@ -12,10 +12,10 @@ mod write_back;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::{
     Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, SmallInt, Text, Timestamp, Timestamptz},
 };
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -35,7 +35,7 @@ use super::{
     sql::{Sql, Wanted},
 };
 use crate::models::{
-    BatchId, Filter, ImageId,
+    BatchId, Filter, Gps, ImageId,
     edit::{Change, EditError, Field, Standing, Value, WriteState, change_standing},
 };
 
@@ -89,6 +89,58 @@ pub fn apply_edits(
             batch.missing += images.len() - pen.shown.len();
             for index in 0..pen.shown.len() {
                 let changed = pen.apply(index, &changes)?;
+                if changed { batch.changed += 1 } else { batch.unchanged += 1 }
+            }
+            pen.write(conn, author, &mut batch.id)?;
+        }
+        Ok(batch)
+    })
+}
+
+/// When an image was taken, and whether it has a place.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct TakenImage {
+    /// The image.
+    #[diesel(sql_type = BigInt)]
+    pub id: ImageId,
+    /// Local time.
+    #[diesel(sql_type = Timestamp)]
+    pub captured_at: NaiveDateTime,
+    /// Minutes east of UTC, where known.
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    pub captured_offset_minutes: Option<i16>,
+    /// Somebody said already where it was.
+    #[diesel(sql_type = Bool)]
+    pub has_place: bool,
+}
+
+/// Lists when the images of a selection were taken, in the order of their ids.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_taken(conn: &mut PgConnection, selection: &Selection) -> QueryResult<Vec<TakenImage>> {
+    let images = select_images(conn, selection)?;
+    sql_query(
+        "SELECT id, captured_at, captured_offset_minutes, latitude_deg IS NOT NULL AS has_place FROM images WHERE id = ANY($1) ORDER BY id",
+    )
+    .bind::<Array<BigInt>, _>(images)
+    .load(conn)
+}
+
+/// Gives each of these images its own place, as one action, whole or not at all.
+///
+/// # Errors
+/// As [`apply_edits`].
+pub fn apply_places(conn: &mut PgConnection, author: &str, places: &BTreeMap<ImageId, Gps>) -> QueryResult<Result<Batch, EditError>> {
+    whole(conn, |conn| {
+        let images: Vec<ImageId> = places.keys().copied().collect();
+        let mut batch = Batch::default();
+        for images in images.chunks(IMAGES_A_STATEMENT) {
+            let mut pen = Pen::lock(conn, images, &BTreeSet::from([Field::Gps]))?;
+            batch.missing += images.len() - pen.shown.len();
+            for index in 0..pen.shown.len() {
+                let change = Change::Set(Value::Gps(places.get(&pen.shown[index].id).copied())).checked()?;
+                let changed = pen.apply(index, &[change])?;
                 if changed { batch.changed += 1 } else { batch.unchanged += 1 }
             }
             pen.write(conn, author, &mut batch.id)?;

@@ -49,6 +49,7 @@ const ASSETS: &[Asset] = assets! {
     "select.js" SCRIPT,
     "thumbhash.js" SCRIPT,
     "timeline.js" SCRIPT,
+    "track.js" SCRIPT,
     "viewer.js" SCRIPT,
     "zoom.js" SCRIPT,
     "htmx-2.0.11.min.js" SCRIPT,

@@ -13,7 +13,8 @@ use actix_web::{
 };
 use askama::Template;
 
-use self::form::{Asked, asked, in_words};
+pub(super) use self::form::in_words;
+use self::form::{Asked, asked};
 pub(super) use self::words::{change_words, color_words, field_words, offset_words, place_name, place_words, value_words};
 use super::{
     State, WebError,
@@ -58,7 +59,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    fn of_many(batch: Batch, words: &str) -> Self {
+    pub(super) fn of_many(batch: Batch, words: &str) -> Self {
         let Batch { changed, unchanged, missing, .. } = batch;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut said = format!("{}: {words}", photos(count(changed + unchanged)));
@@ -120,7 +121,7 @@ pub(super) async fn edit_many(state: Data<State>, fields: Fields, request: HttpR
     answer(&request, &fields, "/", Said::of_many(batch, &words))
 }
 
-fn selection(fields: &[(String, String)]) -> Result<Selection, WebError> {
+pub(super) fn selection(fields: &[(String, String)]) -> Result<Selection, WebError> {
     let ids = |name: &str| -> Result<Vec<ImageId>, WebError> {
         let values = fields.iter().filter(|(key, _)| key == name);
         let id =

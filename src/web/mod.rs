@@ -25,6 +25,7 @@ mod search;
 mod state;
 mod status;
 mod tiles;
+mod tracks;
 
 use std::{
     io,

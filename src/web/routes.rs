@@ -10,7 +10,7 @@ use actix_web::{
 };
 
 use super::{
-    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, metrics, outbox, rate, search, status,
+    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, metrics, outbox, rate, search, status, tracks,
 };
 
 /// One address, for the tests and for whoever wants to know.
@@ -99,6 +99,12 @@ routes! {
     post "/outbox/resolve" => outbox::resolve;
     /// Lets everything that failed be tried again now.
     post "/outbox/retry" => outbox::retry;
+    /// Takes a GPX track in hand.
+    post "/tracks" => tracks::upload;
+    /// How many of the chosen images would get a place from it.
+    post "/tracks/{track}/preview" => tracks::preview;
+    /// Gives them those places.
+    post "/tracks/{track}/apply" => tracks::apply;
     /// Keywords that could be meant by what is typed.
     get "/keywords" => edits::keywords;
     /// The roots of all vaults.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
-use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView};
+use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView, tracks::Tracks};
 use crate::{
     db::{
         Db,
@@ -37,6 +37,8 @@ pub struct State {
     pub started_at: Instant,
     /// Counters of requests.
     pub metrics: Metrics,
+    /// Tracks that somebody is about to use.
+    pub(super) tracks: Tracks,
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
@@ -54,6 +56,7 @@ impl State {
             written_vaults: BTreeSet::new(),
             started_at: Instant::now(),
             metrics: Metrics::default(),
+            tracks: Tracks::default(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),

@@ -9,6 +9,7 @@ mod grouping;
 mod outbox;
 mod rate;
 mod search;
+mod track;
 
 use std::{
     env, fs,

@@ -47,7 +47,7 @@ pub(super) fn asked(fields: &[(String, String)]) -> Result<Asked, WebError> {
 }
 
 /// What makes no sense, with the field as people know it.
-pub(super) fn in_words(error: EditError) -> WebError {
+pub(in crate::web) fn in_words(error: EditError) -> WebError {
     WebError::BadRequest(format!("{} {}.", field_words(error.field), error.problem))
 }
 
