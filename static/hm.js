@@ -1,9 +1,15 @@
 // What starts on every page: the theme's button, dialogs, and, where the page has them, the timeline, the viewer, the selection and the filters.
 
+import { wireCompletion } from "./complete.js";
 import { photos } from "./dates.js";
+import { Edits } from "./edits.js";
 import { wireFilters } from "./filters.js";
 import { arriveAt, listen } from "./keys.js";
+import { showTileMarks } from "./marks.js";
+import { Outbox } from "./outbox.js";
+import { Panel } from "./panel.js";
 import { dress, dressCovers } from "./pictures.js";
+import { RatingRun } from "./rate.js";
 import { Scrubber } from "./scrubber.js";
 import { wireSearch } from "./search.js";
 import { Selection } from "./select.js";
@@ -122,8 +128,17 @@ async function startGallery(parts) {
   const dialog = document.getElementById("viewer");
   dialog.dataset.title = document.title;
   parts.viewer = new Viewer({ dialog, announce, timeline });
+  wirePanel(parts);
+  parts.viewer.addEventListener("left", () => {
+    if (parts.isStale) location.reload();
+  });
   const form = document.getElementById("selection");
-  if (form) parts.selection = new Selection(form, root, announce);
+  const changed = (fields, { isAll }) => onEdited(parts, fields, isAll);
+  if (form) parts.selection = new Selection({ form, root, announce, edits: parts.edits, timeline, changed });
+  parts.edits.addEventListener("turned", () => {
+    timeline?.renew();
+    onEdited(parts, [["captured_at"]], parts.selection?.isAll);
+  });
   root.addEventListener("click", (event) => {
     const link = event.target.closest(".tile > a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
@@ -136,6 +151,35 @@ async function startGallery(parts) {
   new Scrubber(timeline);
   parts.goTo = wireGoTo(timeline);
   root.dataset.ready = "yes";
+}
+
+// The forms of the viewer; where a gallery lies below, its tiles show the same.
+function wirePanel(parts) {
+  const marked = (id, marks) => {
+    for (const tile of parts.timeline?.tilesOf(id) ?? []) showTileMarks(tile, marks);
+  };
+  const changed = (id, fields) => {
+    if (fields.some(([name]) => name === "captured_at" || name === "shift_time")) parts.isStale = true;
+  };
+  parts.panel = new Panel({ viewer: parts.viewer, edits: parts.edits, marked, changed });
+}
+
+// After a change the filter may let other pictures pass, and days may hold others: says so, and offers to show it. What "all of the filter"
+// means is another thing then.
+async function onEdited(parts, fields, isAll) {
+  const { timeline, selection } = parts;
+  const root = document.getElementById("timeline");
+  const isMoved = fields.some(([name]) => name === "captured_at" || name === "shift_time");
+  if (!timeline || (!root.dataset.query && !isMoved)) return;
+  const response = await fetch(root.dataset.timeline).catch(() => null);
+  if (!response?.ok) return;
+  const days = Timeline.daysFrom(await response.json());
+  const text = (list) => list.map(({ day, count }) => `${day} ${count}`).join();
+  const isSame = text(days) === text(timeline.days);
+  if (isSame) document.querySelector("button.toast")?.remove();
+  if (isSame) return;
+  if (isAll) selection.clear();
+  offer("Show the photos as they are now");
 }
 
 // The strip at rest looks again when one comes back to the page.
@@ -164,30 +208,38 @@ function wireGrowth(parts) {
     const count = (days) => days.reduce((sum, day) => sum + day.count, 0);
     const more = count(Timeline.daysFrom(await response.json())) - count(parts.timeline?.days ?? []);
     if (more > 0 && empty) location.reload();
-    else if (more > 0) offer(more);
+    else if (more > 0) offer(`Show ${photos(more).replace("photo", "new photo")}`);
   });
 }
 
-function offer(more) {
-  const button = document.querySelector(".toast") ?? document.createElement("button");
+function offer(words) {
+  const button = document.querySelector("button.toast") ?? document.createElement("button");
   button.type = "button";
   button.className = "toast";
-  button.textContent = `Show ${photos(more).replace("photo", "new photo")}`;
+  button.textContent = words;
   button.onclick = () => location.reload();
   document.body.append(button);
   announce(button.textContent);
 }
 
-const parts = { help: document.getElementById("help") };
+const parts = { help: document.getElementById("help"), edits: new Edits(announce) };
 wireTheme();
 wireDialogs(parts.help);
 wireFilters(announce);
 wireForms();
 dressCovers();
 wireSearch();
+wireCompletion();
 wireStatus();
 wireGrowth(parts);
 listen(parts);
 const page = document.querySelector("main > .viewer");
-if (page) parts.viewer = new Viewer({ page, announce });
+if (page) {
+  parts.viewer = new Viewer({ page, announce });
+  wirePanel(parts);
+}
+const outbox = document.querySelector("main .outbox");
+if (outbox) parts.outbox = new Outbox(outbox, parts.edits);
+const run = document.querySelector(".rating-run");
+if (run) parts.run = new RatingRun({ root: run, edits: parts.edits, announce });
 startGallery(parts);

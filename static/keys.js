@@ -1,5 +1,7 @@
 // Every key of the gallery and the viewer in one table's worth of code, and walking the grid by arrows.
 
+import { turnOfKey } from "./edits.js";
+import { changeOfKey } from "./marks.js";
 import { stepMonth } from "./scrubber.js";
 
 const isTyping = (target) => target.closest?.("input:not([type=checkbox]), select, textarea, [contenteditable]");
@@ -51,16 +53,28 @@ export function arriveAt(timeline, index) {
   if (document.activeElement?.closest(".day")?.dataset.day !== day) timeline.addEventListener("mounted", focus, { once: true });
 }
 
-// Listens to the whole page. `parts` are the things there are: timeline, viewer, selection, help, goTo.
+// Brackets need AltGr on some keyboards, which browsers report as Ctrl and Alt.
+const isShortcut = (event) => (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");
+
+// Listens to the whole page. `parts` are the things there are: timeline, viewer, panel, selection, edits, help, goTo.
 export function listen(parts) {
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.defaultPrevented) return;
     if (isTyping(event.target)) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
     if (document.querySelector("dialog.card[open]")) return;
-    const isDone = event.key === "?" ? help(parts) : parts.viewer?.isOpen ? inViewer(event, parts) : inGallery(event, parts);
+    const turn = turnOfKey(event);
+    const isAll = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a" && !parts.viewer?.isOpen && parts.selection;
+    if (turn || isAll) {
+      event.preventDefault();
+      if (turn) parts.edits[turn]();
+      else parts.selection.selectAll();
+      return;
+    }
+    if (isShortcut(event)) return;
+    const isDone = event.key === "?" ? help(parts) : parts.run ? parts.run.key(event) : parts.viewer?.isOpen ? inViewer(event, parts) : inGallery(event, parts);
     if (isDone) event.preventDefault();
   });
 }
@@ -70,8 +84,9 @@ function help({ help: dialog }) {
   return Boolean(dialog);
 }
 
-function inViewer(event, { viewer }) {
+function inViewer(event, { viewer, panel }) {
   if (event.target.closest("video") && event.key !== "Escape") return false;
+  if (panel?.key(event)) return true;
   const acts = {
     ArrowRight: () => viewer.turn(1),
     ArrowLeft: () => viewer.turn(-1),
@@ -86,21 +101,35 @@ function inViewer(event, { viewer }) {
     "+": () => viewer.zoom.step(1.4),
     "=": () => viewer.zoom.step(1.4),
     "-": () => viewer.zoom.step(1 / 1.4),
-    0: () => viewer.zoom.reset(),
   };
   const act = acts[event.key];
   act?.();
   return Boolean(act);
 }
 
-function inGallery(event, { timeline, selection, goTo }) {
+function inGallery(event, { timeline, selection, outbox, goTo }) {
   if (event.key === "/") {
     document.querySelector(".search input")?.focus();
     return true;
   }
+  if (outbox) return outbox.key(event);
   if (!timeline) return false;
   const tile = event.target.closest?.(".tile");
   if (event.key.startsWith("Arrow")) return walk(event, tile, timeline);
+  // A checkbox is ticked by Space itself.
+  if (event.key === " " && tile && !event.target.matches("input")) {
+    selection?.toggle(tile, event.shiftKey);
+    return true;
+  }
+  const change = changeOfKey(event);
+  if (change && selection) {
+    const isAlone = !selection.isActive;
+    if (isAlone && !tile) return false;
+    selection.change(change.field, isAlone ? tile : null);
+    const next = isAlone && change.goesOn && neighbour(tile, "ArrowRight");
+    if (next) focusTile(next, timeline);
+    return true;
+  }
   const letter = event.key.toLowerCase();
   const direction = event.shiftKey ? -1 : 1;
   const go = (index) => arriveAt(timeline, index);
@@ -108,7 +137,7 @@ function inGallery(event, { timeline, selection, goTo }) {
   else if (letter === "m") stepMonth(timeline, direction, 7, go);
   else if (letter === "y") stepMonth(timeline, direction, 4, go);
   else if (letter === "g") goTo?.();
-  else if (letter === "x" && tile) selection?.toggle(tile, event.shiftKey);
+  else if (letter === "r") document.querySelector('[data-act="rate"]')?.click();
   else if (event.key === "Escape" && selection?.isActive) selection.clear();
   else if (event.key === "Home") timeline.goToDay(0);
   else if (event.key === "End") timeline.goTo(timeline.range);

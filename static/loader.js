@@ -97,6 +97,32 @@ export class Loader {
   }
 
   async #load(blocks, signal) {
+    for (const [index, tiles] of await this.#ask(blocks, signal)) this.ready.set(index, tiles);
+    this.#forget();
+  }
+
+  // Something about the pictures has changed: forgets what is not on the page, and brings the rest up to date by `renew(tile, fresh)`.
+  async renew(renew) {
+    const shown = [];
+    for (const [index, tiles] of this.ready) {
+      if (tiles.isConnected) shown.push(index);
+      else this.ready.delete(index);
+    }
+    const left = new Set(shown);
+    for (const index of shown.sort((a, b) => a - b)) {
+      if (!left.has(index)) continue;
+      const blocks = this.#company(index, left);
+      for (const block of blocks) left.delete(block);
+      const fresh = await this.#ask(blocks).catch(() => new Map());
+      for (const [block, tiles] of fresh) {
+        const news = new Map([...tiles.children].map((tile) => [tile.dataset.id, tile]));
+        for (const tile of this.ready.get(block)?.children ?? []) if (news.has(tile.dataset.id)) renew(tile, news.get(tile.dataset.id));
+      }
+    }
+  }
+
+  // The tiles of blocks of whole days side by side, or of one piece of a long day, from the server.
+  async #ask(blocks, signal) {
     const { days, blocks: all } = this.rows;
     const { day, piece } = all[blocks[0]];
     const newest = days[day];
@@ -113,12 +139,11 @@ export class Loader {
     const template = document.createElement("template");
     template.innerHTML = await response.text();
     const byDay = new Map([...template.content.querySelectorAll(".day")].map((section) => [section.dataset.day, section.querySelector(".tiles")]));
-    for (const index of blocks) {
+    return new Map(blocks.map((index) => {
       const tiles = byDay.get(days[all[index].day].day) ?? document.createElement("ol");
       tiles.className = "tiles chunk";
-      this.ready.set(index, tiles);
-    }
-    this.#forget();
+      return [index, tiles];
+    }));
   }
 
   // Where the pieces of a long day begin: asked once a day.

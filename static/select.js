@@ -1,55 +1,143 @@
-// Choosing pictures: by checkbox, x, shift-click or a whole day; what is chosen outlives the scrolling, and goes to the server as an ordinary form.
+// Choosing pictures: by checkbox, Space, shift-click, dragging, a whole day or all of the filter; what is chosen outlives the scrolling. And
+// what is then done to all of them at once. Without this script the boxes and the bar are an ordinary form.
+
+import { marksAfter, marksOf, showTileMarks } from "./marks.js";
+import { TrackForm } from "./track.js";
+
+const DRAG_PX = 8;
+const HOLD_MS = 450;
+const EDGE_PX = 90;
+const MOST_SPEED_PX = 26;
+
+const boxOf = (tile) => tile.querySelector(".pick input");
 
 export class Selection {
-  constructor(form, root, announce) {
-    this.form = form;
-    this.root = root;
-    this.announce = announce;
+  // `timeline` knows how many pictures there are and which are here; `changed(fields)` is told what was done on the server.
+  constructor({ form, root, announce, edits, timeline, changed }) {
+    Object.assign(this, { form, root, announce, edits, timeline, changed });
+    this.bar = form.closest(".selection");
+    // Either these, or all of the filter but these.
+    this.isAll = false;
     this.chosen = new Set();
     this.last = null;
     root.addEventListener("change", (event) => this.#onChange(event));
     root.addEventListener("click", (event) => this.#onClick(event), true);
-    form.addEventListener("submit", () => this.#fill());
-    form.querySelector('[data-act="clear"]').addEventListener("click", () => this.clear());
+    this.bar.addEventListener("submit", (event) => this.#onSubmit(event));
+    this.bar.addEventListener("click", (event) => this.#onBarClick(event));
+    this.bar.addEventListener("keydown", (event) => this.#onBarKey(event));
+    this.#wireDragging();
+    const trackForm = this.bar.querySelector("form.track");
+    this.track = trackForm && new TrackForm({ form: trackForm, edits, changed, fields: () => this.#fields() });
     this.mark(root);
     this.#tell();
   }
 
   get isActive() {
-    return this.chosen.size > 0;
+    return this.count > 0;
+  }
+
+  // All pictures of the filter, chosen or not.
+  get total() {
+    return this.timeline?.days.reduce((sum, day) => sum + day.count, 0) ?? this.root.querySelectorAll(".tile").length;
+  }
+
+  get count() {
+    return this.isAll ? Math.max(0, this.total - this.chosen.size) : this.chosen.size;
+  }
+
+  has(id) {
+    return this.chosen.has(id) !== this.isAll;
   }
 
   // Checks the boxes of tiles that have just come onto the page.
   mark(root) {
-    for (const box of root.querySelectorAll(".pick input")) {
-      if (box.checked && !this.chosen.has(box.value)) this.chosen.add(box.value);
-      box.checked = this.chosen.has(box.value);
-    }
+    for (const box of root.querySelectorAll(".pick input")) box.checked = this.has(box.value);
   }
 
   toggle(tile, isRange) {
-    const box = tile.querySelector(".pick input");
+    const box = boxOf(tile);
     if (!box) return;
-    this.#set([tile], !box.checked, isRange);
+    if (isRange && this.last && this.last !== tile.dataset.id) this.#extendTo(tile);
+    else this.#set([tile.dataset.id], !this.has(tile.dataset.id));
+    this.last = tile.dataset.id;
+  }
+
+  selectAll() {
+    this.isAll = true;
+    this.chosen.clear();
+    this.mark(this.root);
+    this.#tell();
   }
 
   clear() {
+    this.isAll = false;
     this.chosen.clear();
-    for (const box of this.root.querySelectorAll(".pick input:checked")) box.checked = false;
     this.last = null;
+    this.mark(this.root);
     this.#tell();
+  }
+
+  #set(ids, isOn) {
+    for (const id of ids) {
+      if (isOn !== this.isAll) this.chosen.add(id);
+      else this.chosen.delete(id);
+    }
+    this.mark(this.root);
+    this.#tell();
+  }
+
+  // Everything from the one chosen last up to a tile. Where what lies between is not all on the page, the server knows it.
+  async #extendTo(tile) {
+    const from = this.last;
+    const order = [...this.root.querySelectorAll(".tile")];
+    const start = order.findIndex((other) => other.dataset.id === from);
+    const end = order.indexOf(tile);
+    const between = start < 0 ? [] : order.slice(Math.min(start, end), Math.max(start, end) + 1);
+    const isWhole = start >= 0 && !this.root.querySelector(".ghost");
+    this.#set([...between.map((other) => other.dataset.id), tile.dataset.id], true);
+    if (!isWhole) await this.#ask({ from, to: tile.dataset.id });
+  }
+
+  async #selectDay(section) {
+    const tiles = [...section.querySelectorAll(".tile")];
+    const count = this.timeline?.days[this.timeline.indexOf(section.dataset.day)]?.count ?? tiles.length;
+    const isOn = !tiles.every((tile) => this.has(tile.dataset.id));
+    this.#set(tiles.map((tile) => tile.dataset.id), isOn);
+    if (tiles.length < count) await this.#ask({ day: section.dataset.day }, isOn);
+  }
+
+  async #ask(pairs, isOn = true) {
+    const query = new URLSearchParams(this.root.dataset.query);
+    for (const [key, value] of Object.entries(pairs)) query.set(key, value);
+    const response = await fetch(`/images/ids?${query}`).catch(() => null);
+    if (response?.ok) this.#set((await response.json()).map(String), isOn);
+    else this.edits.fail(new Error("the server does not say which photos lie between"), "Not selected");
   }
 
   #onChange(event) {
     const box = event.target.closest(".pick input");
-    if (box) this.#set([box.closest(".tile")], box.checked, false);
+    if (!box) return;
+    this.#set([box.value], box.checked);
+    this.last = box.value;
   }
 
   #onClick(event) {
+    if (this.wasDragged) {
+      this.wasDragged = false;
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     const day = event.target.closest(".pick-day");
     if (day) {
-      const tiles = [...day.closest(".day").querySelectorAll(".tile")];
-      this.#set(tiles, !tiles.every((tile) => tile.querySelector(".pick input").checked), false);
+      this.#selectDay(day.closest(".day"));
+      return;
+    }
+    const box = event.target.closest(".pick input");
+    if (box && event.shiftKey && this.last) {
+      event.preventDefault();
+      const tile = box.closest(".tile");
+      setTimeout(() => this.toggle(tile, true));
       return;
     }
     const link = event.target.closest(".tile > a");
@@ -61,30 +149,173 @@ export class Selection {
     }
   }
 
-  #set(tiles, isOn, isRange) {
-    let all = tiles;
-    const tile = tiles[tiles.length - 1];
-    if (isRange && this.last?.isConnected) {
-      const order = [...this.root.querySelectorAll(".tile")];
-      const [from, to] = [order.indexOf(this.last), order.indexOf(tile)].sort((a, b) => a - b);
-      all = order.slice(from, to + 1);
+  // Dragging over pictures chooses them: with a mouse at once, with a finger after holding still, because else it scrolls.
+  #wireDragging() {
+    const { root } = this;
+    let held = null;
+    root.addEventListener("dragstart", (event) => event.preventDefault());
+    root.addEventListener("pointerdown", (event) => {
+      const tile = event.target.closest(".tile");
+      if (!tile || event.button !== 0) return;
+      this.wasDragged = false;
+      held = { tile, x: event.clientX, y: event.clientY, id: event.pointerId, isTouch: event.pointerType === "touch" };
+      if (held.isTouch) held.timer = setTimeout(() => held && this.#beginDrag(held), HOLD_MS);
+    });
+    const move = (event) => {
+      if (!held || event.pointerId !== held.id) return;
+      const isFar = Math.hypot(event.clientX - held.x, event.clientY - held.y) > DRAG_PX;
+      if (this.drag) this.#dragTo(event.clientX, event.clientY);
+      else if (isFar && held.isTouch) release();
+      else if (isFar) this.#beginDrag(held);
+    };
+    const release = () => {
+      clearTimeout(held?.timer);
+      held = null;
+      if (this.drag) this.#endDrag();
+    };
+    addEventListener("pointermove", move);
+    for (const name of ["pointerup", "pointercancel"]) addEventListener(name, release);
+    root.addEventListener("touchmove", (event) => this.drag && event.preventDefault(), { passive: false });
+    root.addEventListener("contextmenu", (event) => (this.drag || held?.isTouch) && event.preventDefault());
+  }
+
+  #beginDrag({ tile, x, y }) {
+    this.drag = { anchor: tile, isOn: !this.has(tile.dataset.id), before: new Map(), x, y };
+    this.root.classList.add("dragging");
+    navigator.vibrate?.(12);
+    this.#dragTo(x, y);
+    this.#scrollAtEdges();
+  }
+
+  #dragTo(x, y) {
+    const { drag } = this;
+    Object.assign(drag, { x, y });
+    const over = document.elementsFromPoint(x, y).find((element) => element.closest?.(".tile"))?.closest(".tile");
+    if (!over || !this.root.contains(over) || over === drag.over) return;
+    drag.over = over;
+    const order = [...this.root.querySelectorAll(".tile")];
+    const start = order.indexOf(drag.anchor);
+    const end = order.indexOf(over);
+    // The tile it began with may have left the page: all up to the edge was passed already.
+    const from = start >= 0 ? start : drag.y > innerHeight / 2 ? 0 : order.length - 1;
+    const wanted = new Set(order.slice(Math.min(from, end), Math.max(from, end) + 1).map((tile) => tile.dataset.id));
+    for (const id of wanted) if (!drag.before.has(id)) drag.before.set(id, this.has(id));
+    const back = order.map((tile) => tile.dataset.id).filter((id) => drag.before.has(id) && !wanted.has(id));
+    for (const id of back) {
+      this.#set([id], drag.before.get(id));
+      drag.before.delete(id);
     }
-    for (const each of all) {
-      const box = each.querySelector(".pick input");
-      box.checked = isOn || (isRange && all.length > 1);
-      if (box.checked) this.chosen.add(box.value);
-      else this.chosen.delete(box.value);
+    this.#set([...wanted], drag.isOn);
+  }
+
+  #scrollAtEdges() {
+    if (!this.drag) return;
+    const { x, y } = this.drag;
+    const speed = y < EDGE_PX ? y - EDGE_PX : y > innerHeight - EDGE_PX ? y - innerHeight + EDGE_PX : 0;
+    if (speed) {
+      scrollBy({ top: (speed / EDGE_PX) * MOST_SPEED_PX, behavior: "instant" });
+      this.#dragTo(x, y);
     }
-    this.last = tile;
-    this.#tell();
+    requestAnimationFrame(() => this.#scrollAtEdges());
+  }
+
+  #endDrag() {
+    this.last = (this.drag.over ?? this.drag.anchor).dataset.id;
+    this.drag = null;
+    this.root.classList.remove("dragging");
+    // The click that follows the drag means nothing.
+    this.wasDragged = true;
+    setTimeout(() => {
+      this.wasDragged = false;
+    }, 80);
   }
 
   #tell() {
-    const count = this.chosen.size;
+    const { count } = this;
     document.documentElement.classList.toggle("selecting", count > 0);
     this.form.querySelector(".how-many").textContent = `${count.toLocaleString("en-GB")} selected`;
-    this.form.querySelector('[type="submit"]').disabled = count < 2;
+    const all = this.bar.querySelector('[data-act="all"]');
+    all.hidden = count >= this.total;
+    all.textContent = `Select all ${this.total.toLocaleString("en-GB")}`;
+    this.bar.querySelector('[data-act="merge"]').disabled = this.isAll || count < 2;
+    if (!count) this.bar.querySelector("details.more-edits").open = false;
     if (count) this.announce(`${count} selected`);
+  }
+
+  #onBarClick(event) {
+    const act = event.target.closest("[data-act]")?.dataset.act;
+    if (act === "clear") this.clear();
+    else if (act === "all") this.selectAll();
+  }
+
+  #onBarKey(event) {
+    const details = this.bar.querySelector("details.more-edits");
+    if (event.key !== "Escape" || !details.open || event.defaultPrevented) return;
+    event.stopPropagation();
+    details.open = false;
+    details.querySelector("summary").focus();
+  }
+
+  #onSubmit(event) {
+    const form = event.target;
+    const path = new URL(event.submitter?.getAttribute("formaction") ?? form.getAttribute("action"), location.href).pathname;
+    if (path !== "/edits") {
+      this.#fill();
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    const pairs = form === this.form ? [[event.submitter.name, event.submitter.value]] : [...new FormData(form, event.submitter)];
+    this.change(pairs).then((isDone) => {
+      if (isDone && form !== this.form) form.reset();
+    });
+  }
+
+  // Does a change to all that is chosen, or to one tile alone. Returns whether it was done.
+  async change(fields, tile = null) {
+    const pairs = typeof fields[0] === "string" ? [fields] : fields;
+    const concerns = tile ? (id) => id === tile.dataset.id : (id) => this.has(id);
+    const count = tile ? 1 : this.count;
+    if (!count || this.isBusy) return false;
+    let wanted = pairs;
+    const tiles = this.timeline?.tiles() ?? [...this.root.querySelectorAll(".tile")];
+    const chosen = [...tiles].filter((one) => concerns(one.dataset.id));
+    const [name, value] = pairs[0];
+    // A colour that all have already is taken away, as in the viewer.
+    if (name === "color_label" && chosen.length && chosen.every((one) => marksOf(one).color === value)) wanted = [[name, "none"]];
+    const before = new Map(chosen.map((one) => [one, marksOf(one)]));
+    for (const [one, marks] of before) showTileMarks(one, wanted.reduce(marksAfter, marks));
+    const target = tile ? [["image", tile.dataset.id]] : this.#fields();
+    if (!tile) this.#busy(count);
+    try {
+      const said = (await this.edits.send("/edits", [...target, ...wanted])).querySelector(".said");
+      const batch = said.dataset.batch && Number(said.dataset.batch);
+      if (batch) this.edits.remember(batch, said.textContent.trim());
+      else this.edits.say(said.textContent.trim());
+      this.changed(wanted, { isAll: !tile && this.isAll });
+      return true;
+    } catch (error) {
+      for (const [one, marks] of before) showTileMarks(one, marks);
+      this.edits.fail(error, `Not saved (${count.toLocaleString("en-GB")} ${count === 1 ? "photo" : "photos"})`);
+      return false;
+    } finally {
+      if (!tile) this.#busy(0);
+    }
+  }
+
+  #busy(count) {
+    this.isBusy = count > 0;
+    this.bar.classList.toggle("busy", this.isBusy);
+    const progress = this.bar.querySelector("progress");
+    progress.hidden = !this.isBusy;
+    if (this.isBusy) this.form.querySelector(".how-many").textContent = `Changing ${count.toLocaleString("en-GB")} …`;
+    else this.#tell();
+  }
+
+  // What is chosen, as fields of a form.
+  #fields() {
+    if (!this.isAll) return [...this.chosen].map((id) => ["image", id]);
+    return [["all", "1"], ["filter", this.root.dataset.query], ...[...this.chosen].map((id) => ["except", id])];
   }
 
   // What is chosen but not on the page goes along as hidden fields; the way back leads to this very place.

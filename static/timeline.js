@@ -7,6 +7,7 @@
 import { dayFromNumber, longDay, photos } from "./dates.js";
 import { flushRow } from "./layout.js";
 import { Loader } from "./loader.js";
+import { marksOf, showTileMarks } from "./marks.js";
 import { dress } from "./pictures.js";
 import { Rows } from "./rows.js";
 
@@ -47,6 +48,21 @@ export class Timeline extends EventTarget {
     this.#applyHeight();
     if (place) this.goToPlace(place);
     this.render();
+  }
+
+  // All tiles that are here, on the page or not.
+  *tiles() {
+    for (const tiles of this.loader.ready.values()) yield* tiles.children;
+  }
+
+  // The tiles of a picture that are here.
+  tilesOf(id) {
+    return [...this.tiles()].filter((tile) => tile.dataset.id === String(id));
+  }
+
+  // Shows what the server says now about stars, flags and colours.
+  renew() {
+    return this.loader.renew((tile, fresh) => showTileMarks(tile, marksOf(fresh)));
   }
 
   #measurePage() {

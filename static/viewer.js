@@ -7,9 +7,11 @@ const REST_MS = 2600;
 const KEPT_PAGES = 24;
 const isImagePath = (path) => /^\/images\/\d+$/.test(path);
 
-export class Viewer {
+// Says `entered` when a picture's page is there, `leaving` before another takes its place.
+export class Viewer extends EventTarget {
   // `dialog` lies over the gallery; without it the page itself is the viewer. `announce` speaks to screen readers.
   constructor({ dialog, page, announce, timeline }) {
+    super();
     this.dialog = dialog;
     this.announce = announce;
     this.timeline = timeline;
@@ -17,7 +19,8 @@ export class Viewer {
     this.turnNumber = 0;
     if (page) {
       this.holder = page.parentElement;
-      this.#enter(page);
+      // Whoever listens comes after this.
+      queueMicrotask(() => this.#enter(page));
     } else {
       this.holder = dialog;
       dialog.addEventListener("cancel", (event) => {
@@ -107,6 +110,22 @@ export class Viewer {
     return this.pages.get(address);
   }
 
+  // The page of an address, asked for anew.
+  async fragment(address) {
+    const template = document.createElement("template");
+    template.innerHTML = await this.#page(address);
+    return template.content;
+  }
+
+  // Forgets what was kept of a picture that has changed.
+  forget(id) {
+    for (const address of this.pages.keys()) if (new URL(address).pathname === `/images/${id}`) this.pages.delete(address);
+  }
+
+  forgetAll() {
+    this.pages.clear();
+  }
+
   // Brings a picture's page to life.
   #enter(article) {
     this.article = article;
@@ -128,6 +147,7 @@ export class Viewer {
     this.announce(article.dataset.alt ?? "");
     this.#prepareNeighbours();
     this.#wake();
+    this.dispatchEvent(new Event("entered"));
   }
 
   #load(name) {
@@ -211,6 +231,7 @@ export class Viewer {
   }
 
   #replace(href) {
+    this.dispatchEvent(new Event("leaving"));
     history.replaceState(history.state, "", href);
     this.show(href);
   }
@@ -247,11 +268,13 @@ export class Viewer {
   // Back to where one came from.
   close() {
     if (document.fullscreenElement) document.exitFullscreen();
+    this.dispatchEvent(new Event("leaving"));
     if (history.state?.over) history.back();
     else location.assign(this.article.querySelector('[data-act="close"]').href);
   }
 
   #onPop() {
+    this.dispatchEvent(new Event("leaving"));
     const isImage = isImagePath(location.pathname);
     if (isImage) this.show(location.href);
     else if (this.isPage) location.reload();
@@ -274,6 +297,7 @@ export class Viewer {
     const last = find(seen);
     const target = last && isOnScreen(last) ? last : find(this.opener);
     target?.focus({ preventScroll: true });
+    this.dispatchEvent(new Event("left"));
   }
 
   #onClick(event) {

@@ -12,18 +12,21 @@ mod write_back;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::{
     Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, SmallInt, Text, Timestamp, Timestamptz},
 };
 use serde::Serialize;
 use serde_json::Value as Json;
 
 pub use follow::follow_scan;
 pub(super) use follow::{carry_edits, copy_edits, show_edits};
-pub use history::{HistoryEntry, Undone, list_history, redo_batch, undo_batch};
-pub use outbox::{Keep, OutboxCount, OutboxCursor, OutboxEntry, count_outbox, list_outbox, resolve_conflict, retry_failed};
+pub use history::{HistoryEntry, Undone, list_history, redo_batch, redo_edit, undo_batch, undo_edit};
+pub use outbox::{
+    Keep, OutboxCount, OutboxCursor, OutboxEntry, WaitingVault, count_outbox, list_outbox, list_waiting_vaults, resolve_conflict,
+    retry_failed,
+};
 pub use write_back::{PendingField, WriteBack, WriteBackFile, list_write_backs, record_conflict, record_failed, record_written};
 
 use self::shown::{Shown, lock_shown, write_shown};
@@ -32,7 +35,7 @@ use super::{
     sql::{Sql, Wanted},
 };
 use crate::models::{
-    BatchId, Filter, ImageId,
+    BatchId, Filter, Gps, ImageId,
     edit::{Change, EditError, Field, Standing, Value, WriteState, change_standing},
 };
 
@@ -46,6 +49,8 @@ pub enum Selection {
     Images(Vec<ImageId>),
     /// All that pass.
     Filter(Filter),
+    /// All that pass but these.
+    AllBut(Filter, Vec<ImageId>),
 }
 
 /// What came of an action.
@@ -92,26 +97,84 @@ pub fn apply_edits(
     })
 }
 
+/// When an image was taken, and whether it has a place.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct TakenImage {
+    /// The image.
+    #[diesel(sql_type = BigInt)]
+    pub id: ImageId,
+    /// Local time.
+    #[diesel(sql_type = Timestamp)]
+    pub captured_at: NaiveDateTime,
+    /// Minutes east of UTC, where known.
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    pub captured_offset_minutes: Option<i16>,
+    /// Somebody said already where it was.
+    #[diesel(sql_type = Bool)]
+    pub has_place: bool,
+}
+
+/// Lists when the images of a selection were taken, in the order of their ids.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_taken(conn: &mut PgConnection, selection: &Selection) -> QueryResult<Vec<TakenImage>> {
+    let images = select_images(conn, selection)?;
+    sql_query(
+        "SELECT id, captured_at, captured_offset_minutes, latitude_deg IS NOT NULL AS has_place FROM images WHERE id = ANY($1) ORDER BY id",
+    )
+    .bind::<Array<BigInt>, _>(images)
+    .load(conn)
+}
+
+/// Gives each of these images its own place, as one action, whole or not at all.
+///
+/// # Errors
+/// As [`apply_edits`].
+pub fn apply_places(conn: &mut PgConnection, author: &str, places: &BTreeMap<ImageId, Gps>) -> QueryResult<Result<Batch, EditError>> {
+    whole(conn, |conn| {
+        let images: Vec<ImageId> = places.keys().copied().collect();
+        let mut batch = Batch::default();
+        for images in images.chunks(IMAGES_A_STATEMENT) {
+            let mut pen = Pen::lock(conn, images, &BTreeSet::from([Field::Gps]))?;
+            batch.missing += images.len() - pen.shown.len();
+            for index in 0..pen.shown.len() {
+                let change = Change::Set(Value::Gps(places.get(&pen.shown[index].id).copied())).checked()?;
+                let changed = pen.apply(index, &[change])?;
+                if changed { batch.changed += 1 } else { batch.unchanged += 1 }
+            }
+            pen.write(conn, author, &mut batch.id)?;
+        }
+        Ok(batch)
+    })
+}
+
 fn select_images(conn: &mut PgConnection, selection: &Selection) -> QueryResult<Vec<ImageId>> {
     match selection {
         Selection::Images(images) => {
             let images: BTreeSet<ImageId> = images.iter().copied().collect();
             Ok(images.into_iter().collect())
         }
-        Selection::Filter(filter) => {
-            #[derive(QueryableByName)]
-            struct Row {
-                #[diesel(sql_type = BigInt)]
-                id: ImageId,
-            }
-            let wanted = Wanted::resolve(conn, filter)?;
-            let mut sql = Sql::new("SELECT i.id FROM images AS i WHERE true");
-            wanted.write(&mut sql);
-            sql.text(" ORDER BY i.id");
-            let rows: Vec<Row> = sql.query().load(conn)?;
-            Ok(rows.into_iter().map(|row| row.id).collect())
+        Selection::Filter(filter) => ids_of(conn, filter),
+        Selection::AllBut(filter, others) => {
+            let others: BTreeSet<ImageId> = others.iter().copied().collect();
+            Ok(ids_of(conn, filter)?.into_iter().filter(|id| !others.contains(id)).collect())
         }
     }
+}
+
+fn ids_of(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Vec<ImageId>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: ImageId,
+    }
+    let wanted = Wanted::resolve(conn, filter)?;
+    let mut sql = Sql::new("SELECT i.id FROM images AS i WHERE true");
+    wanted.write(&mut sql);
+    sql.text(" ORDER BY i.id");
+    let rows: Vec<Row> = sql.query().load(conn)?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// Why a change is taken back: the database failed, or the change makes no sense.

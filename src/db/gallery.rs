@@ -49,6 +49,12 @@ pub struct GalleryCard {
     /// -1 rejected, 0 unrated, 1..=5 stars.
     #[diesel(sql_type = Nullable<SmallInt>)]
     pub rating: Option<i16>,
+    /// Flag beside the stars: `none`, `pending` or `picked`.
+    #[diesel(sql_type = Text)]
+    pub pick: String,
+    /// `none`, `red`, `yellow`, `green`, `blue` or `purple`.
+    #[diesel(sql_type = Text)]
+    pub color_label: String,
     /// Files of the image.
     #[diesel(sql_type = Integer)]
     pub file_count: i32,
@@ -62,7 +68,7 @@ impl GalleryCard {
 }
 
 const CARDS_HEAD: &str = "SELECT i.id, i.captured_at, i.ratio_milli, i.picture_key, p.placeholder, i.base_name, i.is_video, \
-    i.is_missing, i.has_raw, i.rating, i.file_count FROM (";
+    i.is_missing, i.has_raw, i.rating, i.pick, i.color_label, i.file_count FROM (";
 const CARDS_TAIL: &str = ") AS k JOIN images AS i ON i.id = k.id \
     LEFT JOIN pictures AS p ON p.image_id = i.id AND p.key = i.picture_key ORDER BY i.captured_at DESC, i.id DESC";
 
@@ -96,6 +102,27 @@ pub fn list_cards_of_days(
     let wanted = Wanted::resolve(conn, filter)?;
     let days = Some((oldest, newest.succ_opt().unwrap_or(newest)));
     load_cards(conn, &Range { wanted: &wanted, days, from: after, direction: Direction::Older, limit })
+}
+
+/// Lists up to `limit` images from `oldest` to `newest`, both included where they pass, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_ids_between(conn: &mut PgConnection, filter: &Filter, oldest: Cursor, newest: Cursor, limit: i64) -> QueryResult<Vec<ImageId>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: ImageId,
+    }
+    let wanted = Wanted::resolve(conn, filter)?;
+    let mut sql = Sql::new("SELECT i.id FROM images AS i WHERE true");
+    wanted.write(&mut sql);
+    for (end, cursor) in [(" AND (i.captured_at, i.id) >= (", oldest), (" AND (i.captured_at, i.id) <= (", newest)] {
+        sql.text(end).bind(Value::Timestamp(cursor.captured_at)).text(", ").bind(Value::BigInt(cursor.image.0)).text(")");
+    }
+    sql.text(" ORDER BY i.captured_at DESC, i.id DESC LIMIT ").bind(Value::BigInt(limit));
+    let rows: Vec<Row> = sql.query().load(conn)?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// The nearest images of the filter before and after a place, as (newer, older).

@@ -7,6 +7,7 @@
 mod change;
 mod keywords;
 mod merge;
+mod typed;
 
 use std::{fmt, str::FromStr};
 
@@ -17,6 +18,7 @@ use serde_json::Value as Json;
 pub use change::{Change, shift_time};
 pub use keywords::Keywords;
 pub use merge::{Merge, Outcome, Sidecar, Standing, WriteState, change_standing, merge, reconcile};
+pub use typed::{parse_place, parse_shift, parse_zone};
 
 use super::{Gps, UnknownName};
 

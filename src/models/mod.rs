@@ -7,6 +7,7 @@ mod image;
 mod location;
 mod picture;
 pub mod query;
+mod track;
 mod words;
 
 pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaType};
@@ -16,4 +17,5 @@ pub(crate) use location::nfc;
 pub use location::{InvalidPath, RelPath};
 pub use picture::{InvalidPictureKey, PictureKey, PictureSize};
 pub use query::{Query, QueryError};
+pub use track::{Track, TrackError};
 pub use words::{fold, words};

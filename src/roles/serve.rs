@@ -47,7 +47,9 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let connect = |size| Db::connect(services.database_url(), size);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
+    let written = config.vaults.iter().filter(|(_, vault)| vault.write_back).map(|(name, _)| name.clone());
     let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), host.clone());
+    let state = state.writing(written);
     // Listening comes first: a taken port is said before anything is begun.
     let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
     let pictures = PictureMaker::start(PictureContext {

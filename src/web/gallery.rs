@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::{
     State, WebError,
+    edits::color_words,
+    error::or_not_found,
     folders::FolderHead,
     page::{self, Layout, Pairs, Tab},
     tiles::{Day, count_days, days},
@@ -15,16 +17,19 @@ use crate::{
     db::{
         PgConnection,
         folders::breadcrumbs,
-        gallery::{GalleryCard, list_cards, list_cards_of_days},
+        gallery::{GalleryCard, list_cards, list_cards_of_days, list_ids_between},
+        image::find_cursor,
         timeline::{find_timeline_day, list_marks},
     },
-    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query, query::Term},
+    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query, edit::ColorLabel, query::Term},
 };
 
 /// Images that a page brings along: enough for a tall screen.
 const PAGE_SIZE: i64 = 120;
 /// Most images in one answer with days.
 const LONGEST_ANSWER: i64 = 500;
+/// Most images that are selected by naming them.
+const MOST_SELECTED: i64 = 100_000;
 
 /// A filter in force, and the address without it.
 #[derive(Debug)]
@@ -48,6 +53,14 @@ pub(super) struct GalleryView {
     is_all: bool,
     /// This page, for forms that lead back to it.
     here: String,
+}
+
+impl GalleryView {
+    /// The colours to choose from: name and words.
+    fn colors(&self) -> Vec<(&'static str, String)> {
+        let colors = ColorLabel::ALL.iter().filter(|color| **color != ColorLabel::None);
+        colors.map(|color| (color.name(), color_words(*color))).collect()
+    }
 }
 
 /// A gallery page.
@@ -308,6 +321,39 @@ fn number_of(pairs: &[(String, String)], key: &'static str, most: i64) -> Result
     let Some(text) = page::value_of(pairs, key) else { return Ok(most) };
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
     number.ok_or_else(|| FilterError { key: key.into(), value: text.into(), expected: "a whole number from 1 to 500" })
+}
+
+/// `GET /images/ids?from=&to=` or `?day=`: the images of a filter between two of them, or of a day, for a selection of what is not on the page.
+pub(super) async fn show_ids(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
+    let filter = page::filter_of(&pairs)?;
+    let day = page::value_of(&pairs, "day").is_some().then(|| day_of(&pairs, "day")).transpose()?;
+    let image = |key| page::value_of(&pairs, key).unwrap_or_default().parse::<ImageId>().map_err(|_| WebError::NotFound("image"));
+    let ends = if day.is_none() { Some((image("from")?, image("to")?)) } else { None };
+    let read = state.db.run(move |conn| {
+        let (oldest, newest) = match (day, ends) {
+            (Some(day), _) => {
+                let end = day.succ_opt().unwrap_or(day).and_time(NaiveTime::MIN);
+                (Cursor { captured_at: day.and_time(NaiveTime::MIN), image: ImageId(0) }, Cursor { captured_at: end, image: ImageId(0) })
+            }
+            (None, Some((from, to))) => {
+                let ends = [find_cursor(conn, from)?, find_cursor(conn, to)?];
+                let by_place = |cursor: &Cursor| (cursor.captured_at, cursor.image);
+                let older = ends.into_iter().min_by_key(by_place);
+                let newer = ends.into_iter().max_by_key(by_place);
+                (older.unwrap_or(ends[0]), newer.unwrap_or(ends[1]))
+            }
+            (None, None) => return Ok(Vec::new()),
+        };
+        list_ids_between(conn, &filter, oldest, newest, MOST_SELECTED + 1)
+    });
+    let ids = read.await.map_err(or_not_found("image"))?;
+    if ids.len() as i64 > MOST_SELECTED {
+        return Err(WebError::Conflict(
+            "These are more photos than can be selected one by one: select all of a filter instead.".to_owned(),
+        ));
+    }
+    let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(ids))
 }
 
 /// The days of the timeline as the script reads them.

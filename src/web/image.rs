@@ -9,6 +9,7 @@ use askama::Template;
 
 use super::{
     State, WebError,
+    edits::{Said, color_words, offset_words, place_name, place_words},
     error::or_not_found,
     page::{self, Htmx, Layout, Pairs, Tab},
     tiles,
@@ -20,7 +21,8 @@ use crate::{
         image::{ImageFile, ImagePage as Found, ImageRow, Neighbours, find_image, neighbours},
     },
     models::{
-        Direction, FileFormat, FileKind, FileRole, Filter, ImageId,
+        Direction, FileFormat, FileKind, FileRole, Filter, Gps, ImageId,
+        edit::{ColorLabel, Keywords, Place},
         query::{Name, Term},
     },
 };
@@ -44,6 +46,45 @@ struct Fact {
     icon: &'static str,
     words: String,
     more: String,
+}
+
+/// A keyword with all its levels.
+#[derive(Debug, PartialEq, Eq)]
+struct KeywordView {
+    /// `vehicle › car`.
+    words: String,
+    /// `vehicle|car`, as forms name it.
+    value: String,
+    /// The gallery of it.
+    href: String,
+}
+
+/// A colour to choose.
+#[derive(Debug)]
+struct ColorView {
+    name: &'static str,
+    words: String,
+    is_chosen: bool,
+}
+
+/// What people may change, as the forms of the panel begin with it.
+#[derive(Debug)]
+struct EditView {
+    /// Where the forms lead.
+    action: String,
+    /// -1 rejected, 0..=5 stars.
+    rating: i16,
+    pick: String,
+    color: String,
+    colors: Vec<ColorView>,
+    keywords: Vec<KeywordView>,
+    /// `48.13710, 11.57540`; empty while there is no place.
+    coordinates: String,
+    /// For fields of date and time: `2019-08-03T12:33:00`.
+    local_time: String,
+    /// `+02:00`; empty while it is not known.
+    zone: String,
+    place: Place,
 }
 
 /// Everything the viewer shows.
@@ -75,11 +116,15 @@ struct ImageView {
     title: Option<String>,
     description: Option<String>,
     /// 0..=5.
-    stars: usize,
+    stars: i16,
     is_rejected: bool,
+    time_fact: Fact,
+    /// Where it was taken; `None` while nobody knows.
+    place_fact: Option<Fact>,
     facts: Vec<Fact>,
-    /// Keyword, and the gallery of it.
-    keywords: Vec<(String, String)>,
+    edit: EditView,
+    /// What was just done.
+    said: Said,
     files: Vec<FileLine>,
     can_split: bool,
     grouping: &'static str,
@@ -97,6 +142,17 @@ struct ImagePage {
 #[template(path = "image.html", block = "viewer")]
 struct ImageFragment {
     view: ImageView,
+}
+
+#[derive(Template)]
+#[template(path = "image.html", block = "panel")]
+struct PanelFragment {
+    view: ImageView,
+}
+
+/// The panel alone, after an edit.
+pub(super) fn panel(found: &Found, filter: &Filter, said: Said) -> impl Template + use<> {
+    PanelFragment { view: ImageView { said, ..view(found, Neighbours { newer: None, older: None }, filter) } }
 }
 
 /// `GET /images/{id}`.
@@ -174,10 +230,13 @@ fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
         close: page::address("/", filter, &[("at", image.captured_at.date().to_string())]),
         title: image.title.clone(),
         description: image.description.clone(),
-        stars: usize::try_from(rating).unwrap_or(0),
+        stars: rating.max(0),
         is_rejected: rating < 0,
+        time_fact: time_fact(image),
+        place_fact: place_fact(image),
         facts: facts(image),
-        keywords: keywords(image),
+        edit: edit_view(image, filter),
+        said: Said::default(),
         can_split: files.iter().filter(|file| file.format.kind() != FileKind::Sidecar).count() > 1,
         files: files.iter().map(file_line).collect(),
         grouping: if image.grouping_rule == "person" { "Grouped by hand" } else { "" },
@@ -199,14 +258,61 @@ fn lack(image: &ImageRow) -> String {
     }
 }
 
-fn facts(image: &ImageRow) -> Vec<Fact> {
+fn edit_view(image: &ImageRow, filter: &Filter) -> EditView {
+    let color: ColorLabel = image.color_label.parse().unwrap_or_default();
+    let colors = ColorLabel::ALL.iter().filter(|label| **label != ColorLabel::None);
+    EditView {
+        action: page::address(&format!("/images/{}/edit", image.id), filter, &[]),
+        rating: image.rating.unwrap_or(0),
+        pick: image.pick.clone(),
+        color: image.color_label.clone(),
+        colors: colors.map(|label| ColorView { name: label.name(), words: color_words(*label), is_chosen: *label == color }).collect(),
+        keywords: keywords(image),
+        coordinates: gps_of(image).map_or_else(String::new, |gps| format!("{:.5}, {:.5}", gps.latitude_deg, gps.longitude_deg)),
+        local_time: image.captured_at.format("%Y-%m-%dT%H:%M:%S").to_string(),
+        zone: image.captured_offset_minutes.map_or_else(String::new, zone_text),
+        place: place_of(image),
+    }
+}
+
+fn gps_of(image: &ImageRow) -> Option<Gps> {
+    let (latitude_deg, longitude_deg) = image.latitude_deg.zip(image.longitude_deg)?;
+    Some(Gps { latitude_deg, longitude_deg, altitude_m: image.altitude_m })
+}
+
+fn place_of(image: &ImageRow) -> Place {
+    Place { city: image.city.clone(), state: image.state.clone(), country: image.country.clone(), country_code: image.country_code.clone() }
+}
+
+/// `+02:00`, as forms take it.
+fn zone_text(minutes: i16) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    format!("{sign}{:02}:{:02}", minutes.unsigned_abs() / 60, minutes.unsigned_abs() % 60)
+}
+
+fn time_fact(image: &ImageRow) -> Fact {
     let time = image.captured_at.format("%H:%M:%S").to_string();
     let offset = image.captured_offset_minutes.map_or_else(|| "local time, zone unknown".to_owned(), offset_words);
-    let mut facts = vec![Fact {
+    Fact {
         icon: "clock",
         words: format!("{}, {time}", tiles::long_day(image.captured_at.date())),
         more: format!("{offset} · {}", source_words(&image.captured_at_source)),
-    }];
+    }
+}
+
+fn place_fact(image: &ImageRow) -> Option<Fact> {
+    let (gps, name) = (gps_of(image), place_name(&place_of(image)));
+    let altitude = image.altitude_m.map(|metres| format!("{metres:.0} m above the sea"));
+    let (words, more) = match (name, gps) {
+        (Some(name), gps) => (name, [gps.map(place_words), altitude]),
+        (None, Some(gps)) => (place_words(gps), [altitude, None]),
+        (None, None) => return None,
+    };
+    Some(Fact { icon: "pin", words, more: more.into_iter().flatten().collect::<Vec<_>>().join(" · ") })
+}
+
+fn facts(image: &ImageRow) -> Vec<Fact> {
+    let mut facts = Vec::new();
     if image.camera.is_some() || image.f_number.is_some() || image.iso.is_some() {
         let camera = image.camera.clone().unwrap_or_else(|| "Unknown camera".to_owned());
         facts.push(Fact { icon: "camera", words: camera, more: exposure_words(image) });
@@ -214,29 +320,17 @@ fn facts(image: &ImageRow) -> Vec<Fact> {
     if let Some(lens) = &image.lens {
         facts.push(Fact { icon: "lens", words: lens.clone(), more: String::new() });
     }
-    if let (Some(latitude), Some(longitude)) = (image.latitude_deg, image.longitude_deg) {
-        let altitude = image.altitude_m.map(|metres| format!("{metres:.0} m above the sea")).unwrap_or_default();
-        facts.push(Fact { icon: "pin", words: place_words(latitude, longitude), more: altitude });
-    }
     let folder =
         if image.folder_path.is_empty() { image.vault_name.clone() } else { format!("{}/{}", image.vault_name, image.folder_path) };
     facts.push(Fact { icon: "folder", words: image.base_name.clone(), more: folder });
     facts
 }
 
-/// `UTC+2`, `UTC-3:30`.
-fn offset_words(minutes: i16) -> String {
-    let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
-    match minutes % 60 {
-        0 => format!("UTC{sign}{}", minutes / 60),
-        rest => format!("UTC{sign}{}:{rest:02}", minutes / 60),
-    }
-}
-
 fn source_words(source: &str) -> String {
     match source {
         "file-name" => "from the file's name".to_owned(),
         "file-modified" => "from the file's date".to_owned(),
+        "person" => "set by hand".to_owned(),
         tag => format!("from {tag}"),
     }
 }
@@ -262,24 +356,18 @@ fn short(number: f64) -> String {
     text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
 }
 
-/// `47.37690° N, 8.54170° E`.
-fn place_words(latitude_deg: f64, longitude_deg: f64) -> String {
-    let north = if latitude_deg < 0.0 { 'S' } else { 'N' };
-    let east = if longitude_deg < 0.0 { 'W' } else { 'E' };
-    format!("{:.5}° {north}, {:.5}° {east}", latitude_deg.abs(), longitude_deg.abs())
-}
-
-/// Flat keywords, and the hierarchical ones that add levels to them.
-fn keywords(image: &ImageRow) -> Vec<(String, String)> {
-    let levels = image.hierarchical_keywords.iter().filter(|path| path.contains('|')).map(|path| path.replace('|', " › "));
-    let deeper: Vec<String> = levels.collect();
-    let is_said = |word: &&String| !deeper.iter().any(|path| path.rsplit(" › ").next() == Some(word.as_str()));
-    let all = image.keywords.iter().filter(is_said).cloned().chain(deeper.iter().cloned());
-    let href = |words: &str| {
-        let tag = Term::Tag(Name::quoted_where_needed(&words.replace(" › ", "|")));
-        page::address("/", &Filter { query: tag.into(), ..Filter::default() }, &[])
+/// The keywords that stand for themselves, trees first.
+fn keywords(image: &ImageRow) -> Vec<KeywordView> {
+    let all = Keywords::new(image.keywords.iter().cloned(), image.hierarchical_keywords.iter().cloned());
+    let view = |keyword: &str| {
+        let tag = Term::Tag(Name::quoted_where_needed(keyword));
+        KeywordView {
+            words: keyword.replace('|', " › "),
+            value: keyword.to_owned(),
+            href: page::address("/", &Filter { query: tag.into(), ..Filter::default() }, &[]),
+        }
     };
-    all.map(|words| (words.clone(), href(&words))).collect()
+    all.plain().into_iter().map(view).collect()
 }
 
 fn file_line(file: &ImageFile) -> FileLine {
@@ -319,8 +407,7 @@ mod tests {
     fn numbers_read_as_photographers_write_them() {
         assert_eq!([0.004, 0.5, 2.0, 0.3, 30.0].map(shutter_words), ["1/250 s", "0.5 s", "2 s", "1/3 s", "30 s"]);
         assert_eq!([2.8, 8.0, 1.79].map(short), ["2.8", "8", "1.8"]);
-        assert_eq!([120, -210, 0, 345].map(offset_words), ["UTC+2", "UTC-3:30", "UTC+0", "UTC+5:45"]);
+        assert_eq!([120, -210, 0, 345].map(zone_text), ["+02:00", "-03:30", "+00:00", "+05:45"]);
         assert_eq!([812, 24_300_000, 999_600, 123_456_789].map(size_words), ["812 B", "24.3 MB", "1.0 MB", "123 MB"]);
-        assert_eq!(place_words(-33.8568, 151.2153), "33.85680° S, 151.21530° E");
     }
 }

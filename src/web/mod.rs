@@ -6,6 +6,7 @@
 pub mod api;
 mod assets;
 mod cache;
+mod edits;
 pub mod error;
 mod files;
 mod filters;
@@ -16,12 +17,15 @@ mod grouping;
 mod guard;
 mod image;
 pub mod metrics;
+mod outbox;
 mod page;
+mod rate;
 mod routes;
 mod search;
 mod state;
 mod status;
 mod tiles;
+mod tracks;
 
 use std::{
     io,
@@ -34,7 +38,7 @@ use actix_web::{
     App, HttpServer,
     dev::Server,
     middleware::{Compress, from_fn},
-    web::{Data, PayloadConfig},
+    web::{Data, FormConfig, PayloadConfig},
 };
 
 pub use error::WebError;
@@ -105,6 +109,7 @@ pub fn server(state: Data<State>, bind: SocketAddr, workers: usize) -> Result<Li
             .app_data(state.clone())
             .app_data(guard::AllowedHosts::of(address))
             .app_data(PayloadConfig::new(LONGEST_BODY_BYTES))
+            .app_data(FormConfig::default().limit(LONGEST_BODY_BYTES))
             .configure(routes::configure)
             .default_service(actix_web::web::to(routes::not_found))
             .wrap(Compress::default())

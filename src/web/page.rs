@@ -86,6 +86,11 @@ impl Layout {
         address("/filters", &self.filter, &[])
     }
 
+    /// The rating run through what is shown.
+    pub(super) fn rate_href(&self) -> String {
+        address("/rate", &self.filter, &[])
+    }
+
     /// Whether the gallery is current.
     pub(super) fn is_photos(&self) -> bool {
         self.tab == Tab::Photos

@@ -9,7 +9,9 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, metrics, search, status};
+use super::{
+    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, metrics, outbox, rate, search, status, tracks,
+};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +69,44 @@ routes! {
     get "/images/newest" => image::newest;
     /// The oldest image of a filter.
     get "/images/oldest" => image::oldest;
+    /// Images of a filter between two of them, or of a day, for the selection.
+    get "/images/ids" => gallery::show_ids;
     /// Makes one image of several.
     post "/images/merge" => grouping::merge;
     /// One image with its facts and files.
     get "/images/{id}" => image::show;
+    /// Changes one image.
+    post "/images/{id}/edit" => edits::edit_one;
+    /// Who changed what about an image, and when.
+    get "/images/{id}/history" => edits::history;
+    /// Takes one change of an image back.
+    post "/images/{id}/history/{edit}/undo" => edits::undo_one;
+    /// Does it again.
+    post "/images/{id}/history/{edit}/redo" => edits::redo_one;
+    /// Changes chosen images, or all of a filter.
+    post "/edits" => edits::edit_many;
+    /// Takes an action back.
+    post "/edits/{batch}/undo" => edits::undo;
+    /// Does again what was taken back.
+    post "/edits/{batch}/redo" => edits::redo;
+    /// A rating run through a filter, or the years and months to choose from.
+    get "/rate" => rate::show;
+    /// The next photos of a rating run.
+    get "/rate/moments" => rate::moments;
+    /// What is on its way to the sidecars: waiting, failed, in conflict.
+    get "/outbox" => outbox::show;
+    /// Ends a conflict between library and vault.
+    post "/outbox/resolve" => outbox::resolve;
+    /// Lets everything that failed be tried again now.
+    post "/outbox/retry" => outbox::retry;
+    /// Takes a GPX track in hand.
+    post "/tracks" => tracks::upload;
+    /// How many of the chosen images would get a place from it.
+    post "/tracks/{track}/preview" => tracks::preview;
+    /// Gives them those places.
+    post "/tracks/{track}/apply" => tracks::apply;
+    /// Keywords that could be meant by what is typed.
+    get "/keywords" => edits::keywords;
     /// The roots of all vaults.
     get "/folders" => folders::index;
     /// One folder: what is in it, and the gallery of what lies below.

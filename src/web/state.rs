@@ -1,8 +1,8 @@
 //! What handlers share: the database, the queue, and the answers worth keeping for a while.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
-use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView};
+use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView, tracks::Tracks};
 use crate::{
     db::{
         Db,
@@ -31,10 +31,14 @@ pub struct State {
     pub thumbs_dir: PathBuf,
     /// This machine's name, as `vault_mounts` knows it.
     pub host: String,
+    /// Names of the vaults whose sidecars this process writes.
+    pub written_vaults: BTreeSet<String>,
     /// When the server was made.
     pub started_at: Instant,
     /// Counters of requests.
     pub metrics: Metrics,
+    /// Tracks that somebody is about to use.
+    pub(super) tracks: Tracks,
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
@@ -49,13 +53,22 @@ impl State {
             queue,
             thumbs_dir,
             host,
+            written_vaults: BTreeSet::new(),
             started_at: Instant::now(),
             metrics: Metrics::default(),
+            tracks: Tracks::default(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),
             counts: Cache::default(),
         }
+    }
+
+    /// Says which vaults' sidecars this process writes, by name.
+    #[must_use]
+    pub fn writing(mut self, vaults: impl IntoIterator<Item = String>) -> Self {
+        self.written_vaults.extend(vaults);
+        self
     }
 
     /// Counts the facets of a filter; an answer that took long is kept for a while.

@@ -9,7 +9,10 @@ use askama::Template;
 use serde_json::Value;
 
 use super::{State, WebError, page};
-use crate::db::status::{ScanStatus, VaultStatus, list_scans, list_vaults};
+use crate::db::{
+    edits::{OutboxCount, count_outbox},
+    status::{ScanStatus, VaultStatus, list_scans, list_vaults},
+};
 
 /// Scans looked at: more never run at the same time on one library.
 const MOST_SCANS: i64 = 8;
@@ -26,6 +29,8 @@ pub(super) struct StatusView {
     pub(super) pictures: Option<PicturesView>,
     /// Vaults that cannot be read.
     pub(super) offline: Vec<OfflineView>,
+    /// What has yet to reach the sidecars.
+    pub(super) outbox: OutboxView,
     /// Seconds until the strip looks again; `None` while nothing goes on.
     pub(super) every_s: Option<u32>,
 }
@@ -71,15 +76,50 @@ pub(super) struct OfflineView {
     pub(super) reason: String,
 }
 
+/// What has yet to reach the sidecars, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct OutboxView {
+    /// All fields that wait, failed or are in conflict; empty when there are none.
+    pub(super) count: String,
+    /// The same where there is room for three characters: `99`, `12k`.
+    pub(super) short: String,
+    /// `2 conflicts, 1 change could not be written`; empty while nobody has to do anything.
+    pub(super) trouble: String,
+}
+
+impl From<OutboxCount> for OutboxView {
+    fn from(count: OutboxCount) -> Self {
+        let OutboxCount { pending, failed, conflict } = count;
+        let all = pending + failed + conflict;
+        let some = |number: i64, one: &str, many: &str| match number {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            number => Some(format!("{} {many}", page::grouped(number))),
+        };
+        let conflicts = some(conflict, "change is in conflict with its sidecar", "changes are in conflict with their sidecars");
+        let failures = some(failed, "could not be written", "could not be written");
+        let trouble = conflicts.into_iter().chain(failures).collect::<Vec<_>>().join(", ");
+        if all == 0 {
+            return Self::default();
+        }
+        let short = match all {
+            ..1_000 => all.to_string(),
+            1_000..1_000_000 => format!("{}k", all / 1_000),
+            _ => "1M+".to_owned(),
+        };
+        Self { count: page::grouped(all), short, trouble }
+    }
+}
+
 impl StatusView {
-    fn new(scans: &[ScanStatus], vaults: &[VaultStatus], pictures: Option<PicturesView>) -> Self {
+    fn new(scans: &[ScanStatus], vaults: &[VaultStatus], pictures: Option<PicturesView>, outbox: OutboxCount) -> Self {
         let scans: Vec<ScanView> = scans.iter().filter(|scan| scan.is_alive).map(ScanView::from).collect();
         let offline = vaults.iter().filter(|vault| vault.offline_since.is_some()).map(|vault| OfflineView {
             name: vault.name.clone(),
             reason: vault.offline_reason.clone().unwrap_or_else(|| "it cannot be read".to_owned()),
         });
         let is_busy = !scans.is_empty() || pictures.is_some();
-        Self { scans, pictures, offline: offline.collect(), every_s: is_busy.then_some(WHILE_BUSY_S) }
+        Self { scans, pictures, offline: offline.collect(), outbox: outbox.into(), every_s: is_busy.then_some(WHILE_BUSY_S) }
     }
 }
 
@@ -137,14 +177,15 @@ fn time_left(seconds: f64) -> String {
 /// `GET /status`: the strip, which asks again by itself.
 pub(super) async fn show(state: Data<State>) -> Result<HttpResponse, WebError> {
     let host = state.host.clone();
-    let (scans, vaults) = state
+    let (scans, vaults, outbox) = state
         .db
         .run(move |conn| {
             let scans = list_scans(conn, MOST_SCANS)?;
-            list_vaults(conn, &host).map(|vaults| (scans, vaults))
+            let vaults = list_vaults(conn, &host)?;
+            count_outbox(conn).map(|outbox| (scans, vaults, outbox))
         })
         .await?;
-    let view = StatusView::new(&scans, &vaults, state.pictures_progress().await);
+    let view = StatusView::new(&scans, &vaults, state.pictures_progress().await, outbox);
     let body = view.render().map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header((CACHE_CONTROL, "no-store")).body(body))
 }
@@ -185,6 +226,14 @@ mod tests {
         assert_eq!(view.rate, "12 a second");
         assert_eq!([0.3, 0.001, 1.4].map(rate_words), ["18 a minute", "1 a minute", "1 a second"]);
         assert_eq!(PicturesView::read(&serde_json::json!({"done": 30, "lacking": 0})), None);
+    }
+
+    #[test]
+    fn the_outbox_is_trouble_only_where_somebody_has_to_act() {
+        let view = |pending, failed, conflict| OutboxView::from(OutboxCount { pending, failed, conflict });
+        assert_eq!(view(0, 0, 0), OutboxView::default());
+        assert_eq!(view(1200, 0, 0), OutboxView { count: "1,200".into(), short: "1k".into(), trouble: String::new() });
+        assert_eq!(view(1, 2, 1).trouble, "1 change is in conflict with its sidecar, 2 could not be written");
     }
 
     #[test]

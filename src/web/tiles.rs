@@ -25,7 +25,10 @@ pub(super) struct Tile {
     pub(super) alt: String,
     /// Why there is no picture.
     pub(super) lack: &'static str,
-    pub(super) stars: i16,
+    /// -1 rejected, 0 unrated, 1..=5 stars.
+    pub(super) rating: i16,
+    pub(super) pick: String,
+    pub(super) color: String,
     pub(super) is_video: bool,
     pub(super) is_missing: bool,
     pub(super) has_raw: bool,
@@ -45,7 +48,9 @@ impl Tile {
             src: card.picture_key.as_deref().map(|key| page::thumbnail_src(card.id, key)),
             alt: alt(card.is_video, card.captured_at, &card.base_name),
             lack: if card.is_missing { "No longer on its disk" } else { "No picture in its files" },
-            stars: card.rating.unwrap_or(0).max(0),
+            rating: card.rating.unwrap_or(0),
+            pick: card.pick.clone(),
+            color: card.color_label.clone(),
             is_video: card.is_video,
             is_missing: card.is_missing,
             has_raw: card.has_raw,
@@ -133,6 +138,8 @@ mod tests {
             is_missing: false,
             has_raw: false,
             rating: None,
+            pick: "none".to_owned(),
+            color_label: "none".to_owned(),
             file_count: 1,
         }
     }

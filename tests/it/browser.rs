@@ -2,10 +2,14 @@
 //! and no JavaScript. Screenshots go to `target/screenshots`, to be looked at.
 
 mod days;
+mod editing;
 mod fingers;
 mod folders;
 mod grouping;
+mod outbox;
+mod rate;
 mod search;
+mod track;
 
 use std::{
     env, fs,
@@ -25,6 +29,8 @@ use serde_json::{Value, json};
 
 use crate::support::{TestDatabase, http::App, library::vault, temp_dir, wait_until};
 
+const KEY_SHIFT: char = '\u{e008}';
+const KEY_CONTROL: char = '\u{e009}';
 const KEY_ENTER: char = '\u{e007}';
 const KEY_ESCAPE: char = '\u{e00c}';
 const KEY_LEFT: char = '\u{e012}';
@@ -142,6 +148,22 @@ impl Browser {
         self.client.perform_actions(keys).await.unwrap();
     }
 
+    async fn press_with(&self, modifier: char, key: char) {
+        let keys = KeyActions::new("keys".to_owned()).then(KeyAction::Down { value: modifier }).then(KeyAction::Down { value: key });
+        let keys = keys.then(KeyAction::Up { value: key }).then(KeyAction::Up { value: modifier });
+        self.client.perform_actions(keys).await.unwrap();
+    }
+
+    async fn type_text(&self, text: &str) {
+        for key in text.chars() {
+            self.press(key).await;
+        }
+    }
+
+    async fn click(&self, selector: &str) {
+        self.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+    }
+
     async fn address(&self) -> String {
         let url = self.client.current_url().await.unwrap();
         url.as_str().trim_start_matches(&self.origin).to_owned()
@@ -171,12 +193,18 @@ impl Browser {
 
 /// Runs a test in a window, over the library of 20,000; passes with a word on it where there is no browser.
 fn browse(window: Window, test: impl AsyncFnOnce(&Browser)) {
+    let (database, dir) = full_library();
+    browse_in(window, &database, dir.path(), test);
+}
+
+/// The library of 20,000, and where its pictures lie.
+fn full_library() -> (TestDatabase, tempfile::TempDir) {
     let (database, dir) = (TestDatabase::new(), temp_dir());
     let mut conn = database.connection();
     vault(&mut conn, "Photos", dir.path());
     conn.batch_execute(FILL).unwrap();
     paint(&mut conn, dir.path());
-    browse_in(window, &database, dir.path(), test);
+    (database, dir)
 }
 
 /// Runs a test in a window, over any library; `thumbs` is where its pictures lie.
@@ -378,10 +406,10 @@ fn everything_is_reached_by_keys_alone() {
         assert!(browser.js("return scrollY").await.as_f64().unwrap() > 500.0, "the page does not follow the focus");
         let is_seen = "const { top, bottom } = document.activeElement.getBoundingClientRect(); return top >= 60 && bottom <= innerHeight";
         assert_eq!(browser.js(is_seen).await, json!(true));
-        browser.press('x').await;
+        browser.press(' ').await;
         browser.press(KEY_RIGHT).await;
-        browser.press('x').await;
-        browser.until("two are chosen", "return document.querySelector('.how-many').textContent === '2 selected' && !document.querySelector('#selection [type=submit]').disabled").await;
+        browser.press(' ').await;
+        browser.until("two are chosen", "return document.querySelector('.how-many').textContent === '2 selected' && !document.querySelector('#selection [data-act=merge]').disabled").await;
         browser.shot("selection-1440").await;
         browser.press(KEY_ESCAPE).await;
         browser.until("none is chosen", "return getComputedStyle(document.querySelector('.selection')).display === 'none'").await;

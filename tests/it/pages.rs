@@ -235,7 +235,10 @@ fn no_name_in_the_library_becomes_markup() {
     }
     assert_eq!(attributes(&library.page("/"), ".tile", "data-name"), [HOSTILE, HOSTILE]);
     let page = library.page(&format!("/images/{}", library.images[0]));
-    assert_eq!(all(&page, ".facts .title"), [HOSTILE]);
+    assert_eq!(
+        (attributes(&page, ".facts .title", "value"), all(&page, ".facts .description").concat().trim().to_owned()),
+        (vec![HOSTILE.to_owned()], HOSTILE.to_owned())
+    );
     assert!(all(&page, ".files b").contains(&HOSTILE.to_owned()));
     assert_eq!(all(&library.page(&format!("/folders/{folder}")), ".folder h3"), [HOSTILE]);
     assert!(attributes(&library.page("/filters"), "option", "value").contains(&HOSTILE.to_owned()));
@@ -438,4 +441,37 @@ fn searches_are_saved_renamed_and_forgotten_by_forms() {
     assert_eq!(saved().len(), 1);
     assert_eq!(library.app.post("/searches", "name=x&q=ratng:3").status, 400);
     assert_eq!(library.app.post("/searches", "name=x&q=").status, 400);
+}
+
+#[test]
+fn a_rating_run_shows_moments_of_what_has_no_stars() {
+    let library = Library::new(|conn, folder| {
+        let mut taken = |name: &str, at: &str| image(name).at(at).picture(KEY).insert(conn, folder);
+        let all = vec![
+            taken("A", "2019-08-03 12:00:00"),
+            taken("B", "2019-08-03 12:00:01"),
+            taken("C", "2019-08-03 12:00:02"),
+            taken("D", "2019-08-04 12:00:00"),
+            taken("E", "2019-08-05 12:00:00"),
+        ];
+        sql_query("UPDATE images SET rating = 3 WHERE base_name = 'E'").execute(conn).unwrap();
+        all
+    });
+    let moments = |path: &str| {
+        let page = Html::parse_fragment(&library.app.get_with(path, &[("HX-Request", "true")]).text());
+        let (item, shot) = (Selector::parse(".moments > li").unwrap(), Selector::parse(".shot").unwrap());
+        page.select(&item)
+            .map(|item| item.select(&shot).map(|shot| shot.value().attr("data-name").unwrap().to_owned()).collect::<String>())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(moments("/rate/moments?year=2019"), ["ABC", "D"]);
+    assert_eq!(moments("/rate/moments?year=2019&order=newest"), ["D", "CBA"]);
+    assert_eq!(moments("/rate/moments?year=2019&rated=1"), ["E"]);
+    assert_eq!(moments("/rate/moments?q=date:2019-08-03"), ["ABC"]);
+    let page = library.page("/rate?year=2019");
+    assert_eq!(attributes(&page, ".rating-run", "data-count"), ["4"]);
+    let choice = library.page("/rate");
+    assert_eq!(attributes(&choice, ".rate-choice ol a", "href"), ["/rate?year=2019&month=8"]);
+    assert_eq!(library.app.get("/rate?order=best").status, 400);
+    assert_eq!(library.app.get("/rate/moments?after=x").status, 400);
 }

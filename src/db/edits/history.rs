@@ -117,6 +117,39 @@ pub fn redo_batch(conn: &mut PgConnection, batch: BatchId) -> QueryResult<Undone
     turn_batch(conn, batch, Direction::Again)
 }
 
+/// Takes back one change of one image alone, whatever its batch did beside it. Otherwise as [`undo_batch`].
+///
+/// # Errors
+/// `NotFound` when the image has no such change; otherwise when the database fails.
+pub fn undo_edit(conn: &mut PgConnection, author: &str, image: ImageId, edit: i64) -> QueryResult<Undone> {
+    turn_edit(conn, image, edit, Direction::Back(author))
+}
+
+/// Does one change of one image again that was taken back.
+///
+/// # Errors
+/// `NotFound` when the image has no such change; otherwise when the database fails.
+pub fn redo_edit(conn: &mut PgConnection, image: ImageId, edit: i64) -> QueryResult<Undone> {
+    turn_edit(conn, image, edit, Direction::Again)
+}
+
+fn turn_edit(conn: &mut PgConnection, image: ImageId, edit: i64, direction: Direction<'_>) -> QueryResult<Undone> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        batch_id: BatchId,
+    }
+    conn.transaction(|conn| {
+        let found: Row = sql_query("SELECT batch_id FROM edits WHERE id = $1 AND image_id = $2")
+            .bind::<BigInt, _>(edit)
+            .bind::<BigInt, _>(image)
+            .get_result(conn)?;
+        let mut undone = Undone::default();
+        turn_some(conn, found.batch_id, &[image], Some(edit), direction, &mut undone)?;
+        Ok(undone)
+    })
+}
+
 #[derive(Clone, Copy)]
 enum Direction<'a> {
     Back(&'a str),
@@ -129,7 +162,7 @@ fn turn_batch(conn: &mut PgConnection, batch: BatchId, direction: Direction<'_>)
         images.dedup();
         let mut undone = Undone::default();
         for images in images.chunks(IMAGES_A_STATEMENT) {
-            turn_some(conn, batch, images, direction, &mut undone)?;
+            turn_some(conn, batch, images, None, direction, &mut undone)?;
         }
         Ok(undone)
     })
@@ -152,6 +185,7 @@ fn turn_some(
     conn: &mut PgConnection,
     batch: BatchId,
     images: &[ImageId],
+    only: Option<i64>,
     direction: Direction<'_>,
     undone: &mut Undone,
 ) -> QueryResult<()> {
@@ -159,12 +193,14 @@ fn turn_some(
     let back = matches!(direction, Direction::Back(_));
     // What was done last is taken back first, and done again last.
     let order = if back { "DESC" } else { "ASC" };
-    let rows: Vec<EntryColumns> =
-        sql_query(format!("{ENTRY} WHERE batch_id = $1 AND image_id = ANY($2) AND (undone_at IS NULL) = $3 ORDER BY id {order}"))
-            .bind::<BigInt, _>(batch)
-            .bind::<Array<BigInt>, _>(images)
-            .bind::<Bool, _>(back)
-            .load(conn)?;
+    let rows: Vec<EntryColumns> = sql_query(format!(
+        "{ENTRY} WHERE batch_id = $1 AND image_id = ANY($2) AND (undone_at IS NULL) = $3 AND ($4 IS NULL OR id = $4) ORDER BY id {order}"
+    ))
+    .bind::<BigInt, _>(batch)
+    .bind::<Array<BigInt>, _>(images)
+    .bind::<Bool, _>(back)
+    .bind::<Nullable<BigInt>, _>(only)
+    .load(conn)?;
     let index_of: BTreeMap<ImageId, usize> = pen.shown.iter().enumerate().map(|(index, shown)| (shown.id, index)).collect();
     let mut turned: Vec<i64> = Vec::new();
     let mut changed: BTreeSet<ImageId> = BTreeSet::new();

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, str::FromStr};
 use chrono::{DateTime, Utc};
 use diesel::{
     Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz},
 };
 use serde_json::Value as Json;
 
@@ -24,6 +24,8 @@ pub struct OutboxEntry {
     pub base_name: String,
     /// Its vault.
     pub vault_name: String,
+    /// Names its thumbnail; `None` when there is nothing to show.
+    pub picture_key: Option<String>,
     /// What the person says, how far it is, and what the vault says.
     pub standing: Standing,
     /// Why it failed.
@@ -74,6 +76,8 @@ struct EntryColumns {
     base_name: String,
     #[diesel(sql_type = Text)]
     vault_name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    picture_key: Option<String>,
     #[diesel(sql_type = Text)]
     field: String,
     #[diesel(sql_type = Jsonb)]
@@ -100,6 +104,7 @@ impl EntryColumns {
             image: self.image_id,
             base_name: self.base_name,
             vault_name: self.vault_name,
+            picture_key: self.picture_key,
             standing: Standing {
                 value: value_of(field, &self.value)?,
                 base: value(self.base)?,
@@ -129,7 +134,7 @@ pub fn list_outbox(
     };
     let (image, field) = after.map_or((0, ""), |cursor| (cursor.image.0, cursor.field.name()));
     let rows: Vec<EntryColumns> = sql_query(
-        "SELECT e.image_id, i.base_name, v.name AS vault_name, e.field, e.value, e.base, e.state, e.outside, e.reason, e.attempts, e.updated_at \
+        "SELECT e.image_id, i.base_name, v.name AS vault_name, i.picture_key, e.field, e.value, e.base, e.state, e.outside, e.reason, e.attempts, e.updated_at \
          FROM image_edits AS e JOIN images AS i ON i.id = e.image_id JOIN vaults AS v ON v.id = i.vault_id \
          WHERE e.state = ANY($1) AND (e.image_id, e.field) > ($2, $3) ORDER BY e.image_id, e.field LIMIT $4",
     )
@@ -167,6 +172,44 @@ pub fn count_outbox(conn: &mut PgConnection) -> QueryResult<OutboxCount> {
     .get_result(conn)
 }
 
+/// What waits for one vault.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct WaitingVault {
+    /// Its name.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// Fields to be written.
+    #[diesel(sql_type = BigInt)]
+    pub pending: i64,
+    /// It cannot be read at present.
+    #[diesel(sql_type = Bool)]
+    pub is_offline: bool,
+    #[diesel(sql_type = Nullable<Binary>)]
+    mount: Option<Vec<u8>>,
+}
+
+impl WaitingVault {
+    /// Where this host mounts it, for people; `None` where it does not.
+    pub fn mount(&self) -> Option<String> {
+        self.mount.as_deref().map(|path| String::from_utf8_lossy(path).into_owned())
+    }
+}
+
+/// Lists the vaults for which something waits, by name.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_waiting_vaults(conn: &mut PgConnection, host: &str) -> QueryResult<Vec<WaitingVault>> {
+    sql_query(
+        "SELECT v.name, c.pending, v.offline_since IS NOT NULL AS is_offline, m.path AS mount \
+         FROM (SELECT i.vault_id, count(*) AS pending FROM image_edits AS e JOIN images AS i ON i.id = e.image_id \
+            WHERE e.state = 'pending' GROUP BY i.vault_id) AS c \
+         JOIN vaults AS v ON v.id = c.vault_id LEFT JOIN vault_mounts AS m ON m.vault_id = v.id AND m.host = $1 ORDER BY v.name",
+    )
+    .bind::<Text, _>(host)
+    .load(conn)
+}
+
 /// Which side of a conflict holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
@@ -176,7 +219,8 @@ pub enum Keep {
     Theirs,
 }
 
-/// Ends a conflict. Taking the vault's value is an edit like any other, and its batch is returned.
+/// Ends a conflict, and returns the batch that says so in the history: from the value that does not hold to the one that does. So the
+/// choice can be taken back, and the vault's value is not forgotten when ours is written over it.
 ///
 /// # Errors
 /// `NotFound` when there is no such conflict any more; otherwise when the database fails.
@@ -188,7 +232,10 @@ pub fn resolve_conflict(conn: &mut PgConnection, author: &str, image: ImageId, f
         let (ours, outside) = conflict.filter(|_| !pen.shown.is_empty()).ok_or(diesel::result::Error::NotFound)?;
         let resolved = |value: Value, state| Standing { value, base: Some(outside.clone()), state, outside: None };
         match keep {
-            Keep::Ours => pen.stand(image, resolved(ours, WriteState::Pending)),
+            Keep::Ours => {
+                pen.remember(0, &outside, &ours);
+                pen.stand(image, resolved(ours, WriteState::Pending));
+            }
             Keep::Theirs => {
                 pen.remember(0, &ours, &outside);
                 pen.new[0].set(&outside);

@@ -1,4 +1,4 @@
-//! What one action does to an image, whatever the image says now: set a value, add or remove keywords, move the clock.
+//! What one action does to an image, whatever the image says now: set a value, step the stars, add or remove keywords, move the clock.
 
 use chrono::TimeDelta;
 
@@ -9,6 +9,10 @@ use super::{EditError, Field, Keywords, TakenAt, Value};
 pub enum Change {
     /// Says this from now on.
     Set(Value),
+    /// More or fewer stars, from none to five. What is rejected counts as none, and stays rejected where there should be fewer.
+    StepRating(i8),
+    /// Takes "rejected" back; stars stay.
+    Unreject,
     /// Adds keywords to those that are there.
     AddKeywords(Keywords),
     /// Removes keywords from those that are there.
@@ -24,6 +28,7 @@ impl Change {
     pub fn field(&self) -> Field {
         match self {
             Self::Set(value) => value.field(),
+            Self::StepRating(_) | Self::Unreject => Field::Rating,
             Self::AddKeywords(_) | Self::RemoveKeywords(_) => Field::Keywords,
             Self::ShiftTime(_) | Self::SetOffset(_) => Field::CapturedAt,
         }
@@ -49,6 +54,8 @@ impl Change {
         match (self, current) {
             (Self::Set(Value::CapturedAt(time)), _) => Ok(Value::CapturedAt(TakenAt { source: None, ..time.clone() })),
             (Self::Set(value), _) => Ok(value.clone()),
+            (Self::StepRating(by), Value::Rating(now)) => Ok(Value::Rating(step_rating(*now, *by))),
+            (Self::Unreject, Value::Rating(now)) => Ok(Value::Rating(if now.is_some_and(|now| now < 0) { Some(0) } else { *now })),
             (Self::AddKeywords(more), Value::Keywords(now)) => Value::Keywords(now.with(more)).checked(),
             (Self::RemoveKeywords(less), Value::Keywords(now)) => Ok(Value::Keywords(now.without(less))),
             (Self::ShiftTime(by), Value::CapturedAt(now)) => shift_time(now, *by).map(Value::CapturedAt),
@@ -57,6 +64,14 @@ impl Change {
             }
             (change, current) => Err(EditError::new(change.field(), format!("cannot be changed through `{}`", current.field()))),
         }
+    }
+}
+
+fn step_rating(now: Option<i8>, by: i8) -> Option<i8> {
+    match now {
+        Some(now) if now < 0 && by < 0 => Some(now),
+        None | Some(0) if by <= 0 => now,
+        now => Some(now.unwrap_or(0).max(0).saturating_add(by).clamp(0, 5)),
     }
 }
 
@@ -88,6 +103,19 @@ mod tests {
         assert_eq!(moved, time("2019-08-02T23:28:20.500+02:00"));
         assert!(Change::ShiftTime(TimeDelta::days(-200_000)).apply(&time("2019-08-03T00:30:00")).unwrap_err().to_string().contains("1800"));
         assert!(Change::ShiftTime(TimeDelta::MAX).apply(&time("2019-08-03T00:30:00")).is_err());
+    }
+
+    #[test]
+    fn stars_step_between_none_and_five_and_rejected_is_left_upwards_only() {
+        let after = |change: Change, now: Option<i8>| match change.apply(&Value::Rating(now)).unwrap() {
+            Value::Rating(rating) => rating,
+            other => panic!("{other:?}"),
+        };
+        let ratings = [None, Some(-1), Some(0), Some(3), Some(5)];
+        assert_eq!(ratings.map(|now| after(Change::StepRating(1), now)), [Some(1), Some(1), Some(1), Some(4), Some(5)]);
+        assert_eq!(ratings.map(|now| after(Change::StepRating(-1), now)), [None, Some(-1), Some(0), Some(2), Some(4)]);
+        assert_eq!(ratings.map(|now| after(Change::Unreject, now)), [None, Some(0), Some(0), Some(3), Some(5)]);
+        assert!(Change::Unreject.apply(&Value::Title(None)).is_err());
     }
 
     #[test]

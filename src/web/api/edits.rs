@@ -95,8 +95,13 @@ pub(super) struct EditRequest {
     /// The keys of a filter as in the address of the list of images; `{}` means all images.
     #[schema(value_type = Option<Object>, example = json!({"year": 2019, "rating": 4}))]
     filter: Option<Json>,
+    /// Only beside `filter`: ids of images that are left out.
+    except: Option<Vec<i64>>,
     /// As for one image.
     set: Option<ImagePatch>,
+    /// More or fewer stars, from 0 to 5.
+    #[schema(minimum = -5, maximum = 5)]
+    step_rating: Option<i8>,
     /// Added to the keywords that are there.
     add_keywords: Option<Vec<String>>,
     /// Removed from them: a tree with all below it, a word wherever it stands.
@@ -199,7 +204,8 @@ pub(in crate::web) async fn edit_image(state: Data<State>, id: Path<String>, bod
     (status = 403, description = "Sent by another site", body = ErrorBody),
 ))]
 pub(in crate::web) async fn edit_many(state: Data<State>, body: web::Bytes) -> Result<HttpResponse, WebError> {
-    const KEYS: [&str; 7] = ["images", "filter", "set", "add_keywords", "remove_keywords", "shift_time_s", "set_offset_minutes"];
+    const KEYS: [&str; 9] =
+        ["images", "filter", "except", "set", "step_rating", "add_keywords", "remove_keywords", "shift_time_s", "set_offset_minutes"];
     let request = object(&body, &KEYS)?;
     let selection = selection(&request)?;
     let changes = changes(&request)?;
@@ -211,11 +217,14 @@ pub(in crate::web) async fn edit_many(state: Data<State>, body: web::Bytes) -> R
 }
 
 fn selection(request: &Map<String, Json>) -> Result<Selection, WebError> {
+    let ids = |key: &str, list: &Json| -> Result<Vec<ImageId>, WebError> {
+        let ids: Vec<i64> = Vec::deserialize(list).map_err(|_| bad(format!("`{key}` is expected to be a list of ids")))?;
+        Ok(ids.into_iter().map(ImageId).collect())
+    };
+    let except = request.get("except").map(|list| ids("except", list)).transpose()?;
     match (request.get("images"), request.get("filter")) {
-        (Some(images), None) => {
-            let ids: Vec<i64> = Vec::deserialize(images).map_err(|_| bad("`images` is expected to be a list of ids"))?;
-            Ok(Selection::Images(ids.into_iter().map(ImageId).collect()))
-        }
+        (Some(images), None) if except.is_none() => Ok(Selection::Images(ids("images", images)?)),
+        (Some(_), None) => Err(bad("`except` is expected only beside `filter`")),
         (None, Some(Json::Object(filter))) => {
             only(filter, &Filter::KEYS)?;
             let text = |value: &Json| match value {
@@ -223,7 +232,11 @@ fn selection(request: &Map<String, Json>) -> Result<Selection, WebError> {
                 other => other.to_string(),
             };
             let pairs: Vec<(&str, String)> = filter.iter().map(|(key, value)| (key.as_str(), text(value))).collect();
-            Ok(Selection::Filter(Filter::from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))?))
+            let filter = Filter::from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))?;
+            Ok(match except {
+                Some(except) => Selection::AllBut(filter, except),
+                None => Selection::Filter(filter),
+            })
         }
         (None, Some(_)) => Err(bad("`filter` is expected to be an object, such as {\"year\": 2019}")),
         _ => Err(bad("One of `images` and `filter` is expected, to say which images are meant")),
@@ -239,6 +252,10 @@ fn changes(request: &Map<String, Json>) -> Result<Vec<Change>, WebError> {
             changes.extend(patch(set)?);
         }
         Some(_) => return Err(bad("`set` is expected to be an object, such as {\"rating\": 4}")),
+    }
+    if let Some(by) = request.get("step_rating") {
+        let by = by.as_i64().and_then(|by| i8::try_from(by).ok()).filter(|by| (-5..=5).contains(by));
+        changes.push(Change::StepRating(by.ok_or_else(|| bad("`step_rating` is expected to be a whole number from -5 to 5"))?));
     }
     type OfKeywords = fn(Keywords) -> Change;
     let keys: [(&str, OfKeywords); 2] = [("remove_keywords", Change::RemoveKeywords), ("add_keywords", Change::AddKeywords)];
@@ -509,7 +526,7 @@ pub(super) struct Resolution {
 /// A conflict is over.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Resolved {
-    /// Names the edit that took the vault's value, to undo it; null where ours was kept.
+    /// Names the choice, to undo it; null where both sides had come to say the same.
     batch: Option<i64>,
 }
 

@@ -12,7 +12,7 @@ use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::OpenApi;
 
-pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
+pub(super) use edits::{AUTHOR, edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};

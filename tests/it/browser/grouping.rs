@@ -39,7 +39,7 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
         let whole = browser.address().await;
         click("dialog .files li:has(a[aria-label='Download IMG_0001-Edit.jpg']) input").await;
         browser.shot("split-1440").await;
-        click("dialog .facts form [type=submit]").await;
+        click("dialog .facts form[action$='/split'] [type=submit]").await;
         browser
             .until(
                 "the new image's page",
@@ -68,7 +68,7 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
             click(&format!(".tile[data-name='{name}'] .pick")).await;
         }
         browser.until("three are chosen", "return document.querySelector('.how-many').textContent === '3 selected'").await;
-        click("#selection [type=submit]").await;
+        click("#selection [data-act=merge]").await;
         browser
             .until(
                 "two are left, in the same view",

@@ -261,9 +261,14 @@ fn a_conflict_is_ended_by_choosing_a_side() {
     conflict(conn);
     let entry = list_outbox(conn, Some(WriteState::Conflict), None, 10).unwrap().remove(0);
     assert_eq!((entry.standing.value, entry.standing.outside), (value(Field::Rating, json!(5)), Some(value(Field::Rating, json!(1)))));
-    assert_eq!(resolve_conflict(conn, "zoe", id, Field::Rating, Keep::Ours).unwrap(), None);
+    let batch = resolve_conflict(conn, "zoe", id, Field::Rating, Keep::Ours).unwrap().unwrap();
     assert_eq!((outbox(conn), shown(conn, id).rating), (vec![format!("{id} rating 5 1 pending")], Some(5)));
     assert!(resolve_conflict(conn, "zoe", id, Field::Rating, Keep::Ours).is_err(), "it is over");
+    let newest = list_history(conn, id, None, 1).unwrap().remove(0);
+    let sides = (value(Field::Rating, json!(1)), value(Field::Rating, json!(5)));
+    assert_eq!((newest.batch, (newest.before, newest.after)), (batch, sides), "what the vault said is not forgotten");
+    undo_batch(conn, "zoe", batch).unwrap();
+    assert_eq!((outbox(conn), shown(conn, id).rating), (Vec::<String>::new(), Some(1)));
     conflict(conn);
     let batch = resolve_conflict(conn, "zoe", id, Field::Rating, Keep::Theirs).unwrap().unwrap();
     assert_eq!((outbox(conn), shown(conn, id).rating), (vec![format!("{id} rating 1 1 written")], Some(1)));

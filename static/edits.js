@@ -1,0 +1,179 @@
+// Changes on their way to the server, one after another in the order they were made; what was done, said with a way back; undo and redo.
+
+const SAID_MS = 9000;
+const TROUBLE_MS = 20000;
+const MOST_STEPS = 100;
+const KEY = "hm.steps";
+
+const fragment = (html) => {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content;
+};
+
+// Sends the fields of a form and returns what the server answers, as a fragment.
+async function post(address, fields) {
+  const body = new URLSearchParams(fields);
+  let response;
+  try {
+    response = await fetch(address, { method: "POST", body, headers: { "HX-Request": "true" } });
+  } catch {
+    throw new Error("the server does not answer");
+  }
+  const content = fragment(await response.text());
+  if (response.ok) return content;
+  const words = content.querySelector(".empty p")?.textContent ?? `the server answered ${response.status}`;
+  throw new Error(words.replace(/\.$/, ""));
+}
+
+export class Edits extends EventTarget {
+  constructor(announce) {
+    super();
+    this.announce = announce;
+    this.queue = Promise.resolve();
+    this.waiting = 0;
+    // What was done in this tab and can be taken back, and what was taken back; across its pages.
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "{}");
+      this.done = kept.done ?? [];
+      this.undone = kept.undone ?? [];
+    } catch {
+      this.done = [];
+      this.undone = [];
+    }
+    addEventListener("beforeunload", (event) => {
+      if (this.waiting) event.preventDefault();
+    });
+  }
+
+  // Sends a change after those before it. Resolves to the answer; a failure is said, and thrown on.
+  send(address, fields) {
+    this.#wait(1);
+    const sent = this.queue.then(() => post(address, fields));
+    this.queue = sent.then(
+      () => {},
+      () => {},
+    );
+    return sent.finally(() => {
+      this.#wait(-1);
+      document.body.dispatchEvent(new Event("hm-look"));
+    });
+  }
+
+  // How many changes are on their way; the page says so as long as there are some.
+  #wait(more) {
+    this.waiting += more;
+    document.documentElement.toggleAttribute("data-saving", this.waiting > 0);
+  }
+
+  // Remembers a batch (or several that belong together), so that it can be taken back, and says what was done.
+  remember(batch, words, more = {}, { isQuiet = false } = {}) {
+    this.done.push({ batch, words, ...more });
+    if (this.done.length > MOST_STEPS) this.done.shift();
+    this.undone = [];
+    this.#keep();
+    if (!isQuiet) this.say(words, batch);
+  }
+
+  #keep() {
+    sessionStorage.setItem(KEY, JSON.stringify({ done: this.done, undone: this.undone }));
+  }
+
+  undo(batch) {
+    const at = batch === undefined ? this.done.length - 1 : this.done.findLastIndex((step) => String(step.batch) === String(batch));
+    return this.#turn("undo", this.done, at, this.undone);
+  }
+
+  redo() {
+    return this.#turn("redo", this.undone, this.undone.length - 1, this.done);
+  }
+
+  async #turn(verb, from, at, to) {
+    const [step] = at >= 0 ? from.splice(at, 1) : [];
+    if (!step) {
+      this.say(verb === "undo" ? "There is nothing to undo" : "There is nothing to redo");
+      return;
+    }
+    try {
+      const batches = [step.batch].flat();
+      const said = [];
+      for (const batch of verb === "undo" ? batches.toReversed() : batches) {
+        said.push((await this.send(`/edits/${batch}/${verb}`, [])).querySelector(".said").textContent.trim());
+      }
+      to.push(step);
+      this.#keep();
+      this.say(`${said.join(", ")} (${step.words})`, verb === "redo" ? step.batch : undefined);
+      this.dispatchEvent(new CustomEvent("turned", { detail: { ...step, verb } }));
+    } catch (error) {
+      from.splice(at, 0, step);
+      this.fail(error, verb === "undo" ? "Not undone" : "Not done again");
+    }
+  }
+
+  // Says what was done, with a button that takes it back where there is a batch.
+  say(words, batch) {
+    const toast = this.#toast("");
+    const text = document.createElement("span");
+    text.textContent = words;
+    toast.append(text);
+    if (batch !== undefined) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Undo";
+      button.title = "Ctrl+Z";
+      button.dataset.act = "undo";
+      button.addEventListener("click", (event) => {
+        event.stopPropagation();
+        toast.remove();
+        this.undo(batch);
+      });
+      toast.append(button);
+    }
+    this.#vanish(toast, SAID_MS);
+  }
+
+  // Says what went wrong; what was shown before is shown again by whoever asked.
+  fail(error, what = "Not saved") {
+    const toast = this.#toast("alarm");
+    const text = document.createElement("span");
+    text.textContent = `${what}: ${error.message}`;
+    toast.append(text);
+    this.#vanish(toast, TROUBLE_MS);
+  }
+
+  // One word at a time, inside the dialog that is open: what lies outside of it cannot be reached.
+  #toast(kind) {
+    for (const old of document.querySelectorAll(".done-toast")) old.remove();
+    const toast = document.createElement("div");
+    toast.className = `done-toast ${kind}`;
+    toast.setAttribute("role", kind ? "alert" : "status");
+    (document.querySelector("dialog.over[open]") ?? document.body).append(toast);
+    return toast;
+  }
+
+  #vanish(toast, ms) {
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "shut";
+    close.textContent = "×";
+    close.setAttribute("aria-label", "Close this message");
+    close.addEventListener("click", (event) => {
+      event.stopPropagation();
+      toast.remove();
+    });
+    toast.append(close);
+    const go = () => {
+      if (toast.matches(":hover, :focus-within")) setTimeout(go, 1500);
+      else toast.remove();
+    };
+    setTimeout(go, ms);
+  }
+}
+
+// Ctrl+Z, Ctrl+Shift+Z, Ctrl+Y and their like on a Mac. In a field that is typed in they are the browser's.
+export function turnOfKey(event) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey) return null;
+  const key = event.key.toLowerCase();
+  if (key === "z") return event.shiftKey ? "redo" : "undo";
+  return key === "y" && !event.shiftKey ? "redo" : null;
+}
