@@ -39,6 +39,10 @@ pub enum Command {
     Scan(ScanArgs),
     /// Write the library's images and files as tables
     Export(ExportArgs),
+    /// Write the library's database into one file, and read it back to be sure
+    Backup(BackupArgs),
+    /// Bring a backup back
+    Restore(RestoreArgs),
     /// Render a small library to try hm on: photographs nobody took, with real metadata
     Demo(DemoArgs),
     /// Tick off what works on this machine, and say what to do about the rest
@@ -99,6 +103,31 @@ pub struct ExportArgs {
     /// Format of the tables
     #[arg(long, value_enum, default_value_t = TableFormat::Parquet)]
     pub format: TableFormat,
+}
+
+/// `hm backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Folder for the backup [default: see `backup.dir` in `hm config`]
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Put thumbnails and proxies in too; they can also be made again from the originals
+    #[arg(long)]
+    pub thumbnails: bool,
+}
+
+/// `hm restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Put it in the place of a library that is not empty, which is backed up before
+    #[arg(long)]
+    pub replace: bool,
+    /// Only read the backup and say whether it is whole; nothing is changed
+    #[arg(long, conflicts_with = "replace")]
+    pub check: bool,
 }
 
 /// `hm demo`.

@@ -1,5 +1,6 @@
 //! The nouns of the library: plain values that parse, format and compare. No I/O, no async, nothing of ours imported.
 
+pub mod backup;
 pub mod edit;
 mod filter;
 mod id;

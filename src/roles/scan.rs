@@ -90,7 +90,7 @@ pub(super) fn table_format(format: TableFormat) -> Format {
 }
 
 /// The first Ctrl-C or SIGTERM asks for an end after the batch in flight; the second ends at once.
-fn stop_on_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+pub(super) fn stop_on_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(stop))?;
         signal_hook::flag::register(signal, Arc::clone(stop))?;

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("web", &["models", "db", "queue", "config"]),
     ("pipeline", &["models", "media", "db", "queue", "config"]),
     ("scan", &["models", "media", "db", "config"]),
+    ("backup", &["models", "db", "services", "config"]),
     ("db", &["models", "config"]),
     ("queue", &["models", "config"]),
     ("services", &["config"]),

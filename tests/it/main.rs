@@ -3,6 +3,7 @@
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
 mod api;
+mod backup;
 mod browser;
 mod damage;
 mod db;
