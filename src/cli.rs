@@ -37,7 +37,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Find new, changed and missing files, and group them into images
     Scan(ScanArgs),
-    /// Write the library's images and files as tables
+    /// Write the library's images and files, or those that pass a search, as tables
     Export(ExportArgs),
     /// Write the library's database into one file, and read it back to be sure
     Backup(BackupArgs),
@@ -103,6 +103,9 @@ pub struct ExportArgs {
     /// Format of the tables
     #[arg(long, value_enum, default_value_t = TableFormat::Parquet)]
     pub format: TableFormat,
+    /// Only images that pass this search, missing ones too [default: every image that is there]; such as "rating:>=4 date:2019"
+    #[arg(long, value_name = "SEARCH", allow_hyphen_values = true)]
+    pub filter: Option<String>,
 }
 
 /// `hm backup`.

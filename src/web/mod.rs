@@ -1,4 +1,5 @@
-//! What a person sees: pages (actix, askama, htmx) and the JSON API. May import models, db, queue and config.
+//! What a person sees: pages (actix, askama, htmx) and the JSON API. May import models, db, queue, export
+//! and config.
 //!
 //! Handlers parse, ask the database once or a few times, fill a struct and render it; rules live below. The whole URL space is
 //! the list in `routes`, the refusals that hold for all of it are in `guard`.
@@ -7,6 +8,7 @@ pub mod api;
 mod assets;
 mod cache;
 pub mod error;
+mod export;
 mod files;
 mod filters;
 mod folders;

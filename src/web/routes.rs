@@ -111,6 +111,8 @@ routes! {
     get "/api/v1/images/{id}/thumbnail" => api::thumbnail;
     /// The bytes of a file, with ranges.
     get "/api/v1/files/{id}" => api::file;
+    /// Whatever passes a filter: a table, a list of paths or ids, an archive of originals or proxies.
+    get "/api/v1/export" => api::export;
     /// How many images each day holds.
     get "/api/v1/timeline" => api::get_timeline;
     /// Which values a filter could take next.

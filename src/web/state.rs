@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView};
 use crate::{
     db::{
@@ -17,6 +19,9 @@ use crate::{
 
 /// A filter as the pairs of its address, which can be compared.
 type Question = Vec<(&'static str, String)>;
+
+/// Exports under way at the same time: each holds a connection to the database while it reads.
+const MOST_EXPORTS: usize = 2;
 
 /// Folders offered at a time: more are found by typing.
 const MOST_FOLDERS: i64 = 40;
@@ -39,6 +44,7 @@ pub struct State {
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
     counts: Cache<(), Counts>,
+    exports: Arc<Semaphore>,
 }
 
 impl State {
@@ -55,6 +61,7 @@ impl State {
             folders: Cache::default(),
             timelines: Cache::default(),
             counts: Cache::default(),
+            exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
         }
     }
 
@@ -104,6 +111,11 @@ impl State {
         {
             tracing::warn!("pictures cannot be asked for: {error}");
         }
+    }
+
+    /// Leave to export something, until it is dropped; `None` while others do.
+    pub(super) fn export_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exports).try_acquire_owned().ok()
     }
 
     /// Asks for a scan of everything known.

@@ -10,6 +10,7 @@ mod db;
 mod demo;
 mod doctor;
 mod edits;
+mod export;
 mod grouping;
 mod layers;
 mod metadata;

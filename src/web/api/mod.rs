@@ -3,6 +3,7 @@
 //! [`document`] describes it; a test holds the description, the list of addresses and the answers together.
 
 mod edits;
+mod export;
 mod health;
 mod images;
 mod lists;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use utoipa::OpenApi;
 
 pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
+pub(super) use export::export;
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
@@ -40,6 +42,7 @@ pub(super) use searches::{forget_search, list_all_searches, save_search};
         edits::outbox,
         edits::resolve,
         edits::retry,
+        export::export,
         lists::get_timeline,
         lists::get_facets,
         lists::list_all_folders,
