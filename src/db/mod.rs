@@ -15,6 +15,7 @@ pub mod health;
 pub mod image;
 pub mod ingest;
 pub mod known;
+pub mod library;
 pub mod pictures;
 mod query;
 pub mod scans;

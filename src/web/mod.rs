@@ -17,6 +17,7 @@ mod gallery;
 mod grouping;
 mod guard;
 mod image;
+mod library;
 pub mod metrics;
 mod page;
 mod routes;

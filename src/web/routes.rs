@@ -9,7 +9,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, metrics, search, status};
+use super::{api, assets, error::WebError, files, filters, folders, gallery, grouping, image, library, metrics, search, status};
 
 /// One address, for the tests and for whoever wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,8 @@ routes! {
     get "/folders/{id}" => folders::show;
     /// Style, scripts and icons.
     get "/static/{version}/{name}" => assets::asset;
+    /// The library at a glance: figures, charts, exports and backups.
+    get "/library" => library::show;
     /// What goes on behind the pages: a strip that renews itself.
     get "/status" => status::show;
     /// Starts a scan of everything known.
@@ -113,6 +115,8 @@ routes! {
     get "/api/v1/files/{id}" => api::file;
     /// Whatever passes a filter: a table, a list of paths or ids, an archive of originals or proxies.
     get "/api/v1/export" => api::export;
+    /// The library at a glance.
+    get "/api/v1/library" => api::get_library;
     /// How many images each day holds.
     get "/api/v1/timeline" => api::get_timeline;
     /// Which values a filter could take next.

@@ -10,6 +10,7 @@ use crate::{
         Db,
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
+        library::{LibrarySummary, library_summary},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
     },
@@ -44,6 +45,7 @@ pub struct State {
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
     counts: Cache<(), Counts>,
+    library: Cache<(), LibrarySummary>,
     exports: Arc<Semaphore>,
 }
 
@@ -61,6 +63,7 @@ impl State {
             folders: Cache::default(),
             timelines: Cache::default(),
             counts: Cache::default(),
+            library: Cache::default(),
             exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
         }
     }
@@ -111,6 +114,14 @@ impl State {
         {
             tracing::warn!("pictures cannot be asked for: {error}");
         }
+    }
+
+    /// Sums everything up; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn library(&self) -> Result<Arc<LibrarySummary>, WebError> {
+        self.library.get((), async || Ok(self.db.run(library_summary).await?)).await
     }
 
     /// Leave to export something, until it is dropped; `None` while others do.

@@ -9,7 +9,10 @@ use askama::Template;
 use serde_json::Value;
 
 use super::{State, WebError, page};
-use crate::db::status::{ScanStatus, VaultStatus, list_scans, list_vaults};
+use crate::db::{
+    backups::{BackupEntry, list_backups},
+    status::{ScanStatus, VaultStatus, list_scans, list_vaults},
+};
 
 /// Scans looked at: more never run at the same time on one library.
 const MOST_SCANS: i64 = 8;
@@ -26,6 +29,8 @@ pub(super) struct StatusView {
     pub(super) pictures: Option<PicturesView>,
     /// Vaults that cannot be read.
     pub(super) offline: Vec<OfflineView>,
+    /// Why there is no newer backup; `None` while there is.
+    pub(super) backup_failure: Option<String>,
     /// Seconds until the strip looks again; `None` while nothing goes on.
     pub(super) every_s: Option<u32>,
 }
@@ -72,14 +77,16 @@ pub(super) struct OfflineView {
 }
 
 impl StatusView {
-    fn new(scans: &[ScanStatus], vaults: &[VaultStatus], pictures: Option<PicturesView>) -> Self {
+    fn new(scans: &[ScanStatus], vaults: &[VaultStatus], pictures: Option<PicturesView>, backup: Option<BackupEntry>) -> Self {
         let scans: Vec<ScanView> = scans.iter().filter(|scan| scan.is_alive).map(ScanView::from).collect();
         let offline = vaults.iter().filter(|vault| vault.offline_since.is_some()).map(|vault| OfflineView {
             name: vault.name.clone(),
             reason: vault.offline_reason.clone().unwrap_or_else(|| "it cannot be read".to_owned()),
         });
         let is_busy = !scans.is_empty() || pictures.is_some();
-        Self { scans, pictures, offline: offline.collect(), every_s: is_busy.then_some(WHILE_BUSY_S) }
+        let failure = backup.and_then(|backup| backup.error);
+        let backup_failure = failure.map(|reason| reason.split("\nhint: ").next().unwrap_or_default().to_owned());
+        Self { scans, pictures, offline: offline.collect(), backup_failure, every_s: is_busy.then_some(WHILE_BUSY_S) }
     }
 }
 
@@ -137,14 +144,14 @@ fn time_left(seconds: f64) -> String {
 /// `GET /status`: the strip, which asks again by itself.
 pub(super) async fn show(state: Data<State>) -> Result<HttpResponse, WebError> {
     let host = state.host.clone();
-    let (scans, vaults) = state
+    let (scans, vaults, backups) = state
         .db
         .run(move |conn| {
-            let scans = list_scans(conn, MOST_SCANS)?;
-            list_vaults(conn, &host).map(|vaults| (scans, vaults))
+            let (scans, backups) = (list_scans(conn, MOST_SCANS)?, list_backups(conn, 1)?);
+            list_vaults(conn, &host).map(|vaults| (scans, vaults, backups))
         })
         .await?;
-    let view = StatusView::new(&scans, &vaults, state.pictures_progress().await);
+    let view = StatusView::new(&scans, &vaults, state.pictures_progress().await, backups.into_iter().next());
     let body = view.render().map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header((CACHE_CONTROL, "no-store")).body(body))
 }

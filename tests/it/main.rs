@@ -13,6 +13,7 @@ mod edits;
 mod export;
 mod grouping;
 mod layers;
+mod library;
 mod metadata;
 mod migrations;
 mod pages;

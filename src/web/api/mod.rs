@@ -6,6 +6,7 @@ mod edits;
 mod export;
 mod health;
 mod images;
+mod library;
 mod lists;
 mod searches;
 
@@ -17,6 +18,7 @@ pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, re
 pub(super) use export::export;
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
+pub(super) use library::get_library;
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
 pub(super) use searches::{forget_search, list_all_searches, save_search};
 
@@ -43,6 +45,7 @@ pub(super) use searches::{forget_search, list_all_searches, save_search};
         edits::resolve,
         edits::retry,
         export::export,
+        library::get_library,
         lists::get_timeline,
         lists::get_facets,
         lists::list_all_folders,
