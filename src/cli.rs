@@ -37,8 +37,12 @@ pub enum Command {
     Serve(ServeArgs),
     /// Find new, changed and missing files, and group them into images
     Scan(ScanArgs),
-    /// Write the library's images and files as tables
+    /// Write the library's images and files, or those that pass a search, as tables
     Export(ExportArgs),
+    /// Write the library's database into one file, and read it back to be sure
+    Backup(BackupArgs),
+    /// Bring a backup back
+    Restore(RestoreArgs),
     /// Render a small library to try hm on: photographs nobody took, with real metadata
     Demo(DemoArgs),
     /// Tick off what works on this machine, and say what to do about the rest
@@ -99,6 +103,34 @@ pub struct ExportArgs {
     /// Format of the tables
     #[arg(long, value_enum, default_value_t = TableFormat::Parquet)]
     pub format: TableFormat,
+    /// Only images that pass this search, missing ones too [default: every image that is there]; such as "rating:>=4 date:2019"
+    #[arg(long, value_name = "SEARCH", allow_hyphen_values = true)]
+    pub filter: Option<String>,
+}
+
+/// `hm backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Folder for the backup [default: see `backup.dir` in `hm config`]
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Put thumbnails and proxies in too; they can also be made again from the originals
+    #[arg(long)]
+    pub thumbnails: bool,
+}
+
+/// `hm restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Put it in the place of a library that is not empty, which is backed up before
+    #[arg(long)]
+    pub replace: bool,
+    /// Only read the backup and say whether it is whole; nothing is changed
+    #[arg(long, conflicts_with = "replace")]
+    pub check: bool,
 }
 
 /// `hm demo`.

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chrono::NaiveTime;
 use serde::Deserialize;
 
 use crate::models::edit::SidecarNaming;
@@ -63,6 +64,8 @@ pub struct Config {
     pub scan: ScanConfig,
     /// Thumbnails and proxies.
     pub thumbs: ThumbsConfig,
+    /// Backups.
+    pub backup: BackupConfig,
     /// Logs.
     pub log: LogConfig,
     /// Vaults with a fixed place on this host.
@@ -138,6 +141,37 @@ pub struct ThumbsConfig {
     pub max_megapixels: u64,
     /// Whether pictures that no image names any more are removed.
     pub sweep: bool,
+}
+
+/// `[backup]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupConfig {
+    /// Where they go; after [`Config::load`] never empty.
+    pub dir: PathBuf,
+    /// When `hm serve` makes one every day, in local time.
+    pub at: TimeOfDay,
+    /// Nightly ones kept.
+    pub keep: usize,
+    /// Whether the nightly ones hold thumbnails and proxies too.
+    pub thumbnails: bool,
+}
+
+/// A time of day such as `03:15`, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TimeOfDay(pub Option<NaiveTime>);
+
+impl TryFrom<String> for TimeOfDay {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let time = NaiveTime::parse_from_str(&text, "%H:%M");
+        time.map(|time| Self(Some(time))).map_err(|_| format!("`{text}` is no time of day: expected one such as 03:15, or nothing"))
+    }
 }
 
 /// `[log]`.
@@ -235,11 +269,14 @@ impl Config {
         from_table("the environment", table)?.checked()
     }
 
-    /// Uses another data directory, and moves the thumbnails along unless they have a place of their own.
+    /// Uses another data directory, and moves thumbnails and backups along unless they have a place of their own.
     pub fn move_data_dir(&mut self, dir: &Path) {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         if self.thumbs.dir == self.data_dir.join("thumbs") {
             self.thumbs.dir = dir.join("thumbs");
+        }
+        if self.backup.dir == self.data_dir.join("backups") {
+            self.backup.dir = dir.join("backups");
         }
         self.data_dir = dir;
     }
@@ -254,6 +291,7 @@ impl Config {
             ("thumbs.timeout_s", self.thumbs.timeout_s),
             ("thumbs.memory_mib", self.thumbs.memory_mib),
             ("thumbs.max_megapixels", self.thumbs.max_megapixels),
+            ("backup.keep", self.backup.keep as u64),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Value { key, value: "0".into(), expected: "a number above 0", variable: variable_of(key) });
@@ -265,6 +303,10 @@ impl Config {
         if self.thumbs.dir.as_os_str().is_empty() {
             self.thumbs.dir = self.data_dir.join("thumbs");
         }
+        if self.backup.dir.as_os_str().is_empty() {
+            self.backup.dir = self.data_dir.join("backups");
+        }
+        self.backup.dir = std::path::absolute(&self.backup.dir).unwrap_or(self.backup.dir);
         Ok(self)
     }
 }
@@ -381,6 +423,9 @@ mod tests {
     fn a_bad_setting_names_its_key_and_where_it_came_from() {
         let error = with(&[("HM_WEB_WORKERS", "many")]).unwrap_err().to_string();
         assert!(error.contains("HM_WEB_WORKERS") && error.contains("whole number"), "{error}");
+        let error = with(&[("HM_BACKUP_AT", "noon")]).unwrap_err().to_string();
+        assert!(error.contains("`noon`") && error.contains("03:15") && error.contains("backup.at"), "{error}");
+        assert_eq!(with(&[("HM_BACKUP_AT", "")]).unwrap().backup.at, TimeOfDay(None));
         let error = with(&[("HM_SCAN_BATCH_SIZE", "0")]).unwrap_err().to_string();
         assert!(error.contains("scan.batch_size"), "{error}");
         let dir = tempfile::tempdir().unwrap();

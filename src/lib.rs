@@ -8,12 +8,14 @@
 //! cli.rs        clap types only
 //! config.rs     default.toml < local.toml < HM_* < flags, checked once
 //! telemetry.rs  tracing to stderr; progress bars that share the terminal with it
-//! roles/        WHAT RUNS: serve, scan, export, demo, doctor and the hidden children; wiring only
+//! roles/        WHAT RUNS: serve, scan, export, backup, restore, demo, doctor and the hidden children; wiring only
 //! services/     the embedded default: finds, starts, guards and joins a private Postgres and Redis
 //! models/       the nouns: plain values, no I/O
 //! media/        bytes to facts and pixels, and changes into sidecars; the only place that decodes pictures or speaks rexiv2
 //! scan/         find and file: walk, read, group, ingest
 //! db/           the truth: Diesel, one file per area of questions
+//! export/       images and files on their way out: tables, lists, archives, in bounded memory
+//! backup/       the library as one file, and back: archive, pg_dump and pg_restore, the nightly one
 //! queue/        work in flight: the only place that speaks Redis
 //! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars
 //! web/          what a person sees: actix, askama, htmx, and the JSON API
@@ -26,9 +28,11 @@
 //! ```text
 //! main     → cli telemetry config roles
 //! roles    → everything
-//! web      → models db queue config
+//! web      → models db queue config export
 //! pipeline → models media db queue config
-//! scan     → models media db config
+//! backup   → models db services config
+//! export   → models db config
+//! scan     → models media db config export
 //! db queue → models config
 //! services → config
 //! media    → models
@@ -43,12 +47,16 @@
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
 //! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
 //! page    filter + cursor → at most three queries → struct → template
+//! backup  one snapshot → counts + pg_dump → archive, read back → renamed; restore: beside the library, counted, migrated → in its place
+//! export  filter → rows through a cursor → table, list or zip, sent as it grows
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! ```
 
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod db;
+pub mod export;
 pub mod media;
 pub mod models;
 pub mod pipeline;

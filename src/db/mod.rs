@@ -3,6 +3,7 @@
 //! Queries are plain functions over `&mut PgConnection`; the scanner calls them directly, the web through [`Db::run`].
 //! May import models and config.
 
+pub mod backups;
 mod columns;
 pub mod edits;
 pub mod export;
@@ -14,6 +15,7 @@ pub mod health;
 pub mod image;
 pub mod ingest;
 pub mod known;
+pub mod library;
 pub mod pictures;
 mod query;
 pub mod scans;

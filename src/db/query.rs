@@ -234,7 +234,7 @@ impl Condition {
         match self {
             Self::One(one) => match one {
                 One::Rating(_) | One::MonthDay(_) | One::Type(FileType::Raw | FileType::Video) => true,
-                One::Has(has) => matches!(has, Has::Gps | Has::Raw | Has::Sidecar),
+                One::Has(has) => matches!(has, Has::Gps | Has::Raw | Has::Sidecar | Has::Tags),
                 One::Label(label) => *label != ColorLabel::None,
                 One::Pick(pick) => *pick != Pick::None,
                 One::Is(is) => matches!(is, Is::Picked | Is::Missing | Is::Rejected | Is::Rated | Is::Unrated | Is::Video),
@@ -585,6 +585,11 @@ fn is_sql(is: Is) -> &'static str {
             "EXISTS (SELECT FROM files AS f WHERE f.image_id = i.id AND f.role IN ('EXPORT', 'DERIVATIVE') AND (f.role = 'DERIVATIVE' OR \
              f.facts->>'software' IS NOT NULL AND NOT EXISTS (SELECT FROM files AS o WHERE o.image_id = i.id AND o.role = 'ORIGINAL' \
              AND o.facts->>'software' = f.facts->>'software')))"
+        }
+        Is::Duplicate => {
+            "i.id IN (SELECT f.image_id FROM files AS f WHERE f.role <> 'SIDECAR' AND f.missing_since IS NULL AND f.image_id IS NOT NULL \
+             AND f.fingerprint IN (SELECT o.fingerprint FROM files AS o WHERE o.fingerprint IS NOT NULL AND o.role <> 'SIDECAR' \
+             AND o.missing_since IS NULL AND o.image_id IS NOT NULL GROUP BY o.fingerprint HAVING count(*) > 1))"
         }
         Is::Broken => "i.id IN (SELECT f.image_id FROM files AS f WHERE f.error IS NOT NULL AND f.image_id IS NOT NULL)",
     }

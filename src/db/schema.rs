@@ -10,6 +10,31 @@ diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
 
+    /// Backups that were made, or could not be. The rows stay with the host that made them: no backup holds them.
+    backups (id) {
+        id -> Int8,
+        /// nightly, manual, or replaced (of what a restore put aside).
+        kind -> Text,
+        host -> Text,
+        /// Absolute path on that host, for people.
+        path -> Text,
+        /// Null where it failed.
+        size_bytes -> Nullable<Int8>,
+        /// Images in it; null where it failed.
+        image_count -> Nullable<Int8>,
+        /// Why there is none.
+        error -> Nullable<Text>,
+        started_at -> Timestamptz,
+        finished_at -> Timestamptz,
+        /// When newer ones took its place.
+        removed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
     cameras (id) {
         id -> Int4,
         make -> Text,
@@ -354,6 +379,7 @@ diesel::joinable!(pictures -> images (image_id));
 diesel::joinable!(vault_mounts -> vaults (vault_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    backups,
     cameras,
     edits,
     facet_counts,

@@ -56,6 +56,12 @@ impl Sql {
         self
     }
 
+    /// The finished query, to be read through a cursor.
+    pub(super) fn declare(mut self, cursor: &'static str) -> BoxedSqlQuery<'static, Pg, SqlQuery> {
+        self.text.insert_str(0, &format!("DECLARE {cursor} NO SCROLL CURSOR FOR "));
+        self.query()
+    }
+
     /// The finished query.
     pub(super) fn query(self) -> BoxedSqlQuery<'static, Pg, SqlQuery> {
         let mut query = sql_query(self.text).into_boxed::<Pg>();

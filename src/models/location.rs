@@ -105,6 +105,16 @@ pub(crate) fn nfc(name: &OsStr) -> String {
     name.to_string_lossy().nfc().collect()
 }
 
+/// What follows `base_name` in `file_name`, extension included: `.CR2`, `-Edit.jpg`, `.RAW-01.COVER.jpg`. The extension alone when
+/// the name does not begin with it (`IMG_E4120.JPG` of `IMG_4120`).
+pub fn suffix_of(base_name: &str, file_name: &str) -> String {
+    let same_start = file_name.get(..base_name.len()).is_some_and(|start| start.to_lowercase() == base_name.to_lowercase());
+    if same_start {
+        return file_name[base_name.len()..].to_owned();
+    }
+    file_name.rsplit_once('.').map_or_else(String::new, |(_, extension)| format!(".{extension}"))
+}
+
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.0))
@@ -128,6 +138,14 @@ mod tests {
         }
         assert!(RelPath::root().join(OsStr::new("..")).is_err());
         assert!(RelPath::root().join(OsStr::new("a/b")).is_err());
+    }
+
+    #[test]
+    fn suffixes_are_what_follows_the_base() {
+        assert_eq!(suffix_of("IMG_1", "IMG_1-Edit.jpg"), "-Edit.jpg");
+        assert_eq!(suffix_of("IMG_1", "img_1.CR2.xmp"), ".CR2.xmp");
+        assert_eq!(suffix_of("IMG_4120", "IMG_E4120.JPG"), ".JPG");
+        assert_eq!(suffix_of("Zoé", "Zo.jpg"), ".jpg");
     }
 
     #[test]

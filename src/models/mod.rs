@@ -1,5 +1,6 @@
 //! The nouns of the library: plain values that parse, format and compare. No I/O, no async, nothing of ours imported.
 
+pub mod backup;
 pub mod edit;
 mod filter;
 mod id;
@@ -14,7 +15,7 @@ pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaTyp
 pub use id::{BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, SearchId, VaultId};
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
 pub(crate) use location::nfc;
-pub use location::{InvalidPath, RelPath};
+pub use location::{InvalidPath, RelPath, suffix_of};
 pub use picture::{InvalidPictureKey, PictureKey, PictureSize};
 pub use query::{Query, QueryError};
 pub use track::{Track, TrackError};

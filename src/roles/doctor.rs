@@ -19,7 +19,7 @@ use crate::{
     db::{Db, DbError, PgConnection, health, vaults},
     media::meta::exiv2,
     queue::Queue,
-    services::{PostgresPrograms, RedisProgram, Services, ServicesError, free_bytes},
+    services::{ClientPrograms, PostgresPrograms, RedisProgram, Services, ServicesError, free_bytes},
 };
 
 /// Below this a disk is said to be nearly full, in GiB.
@@ -96,6 +96,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<Exit> {
     let mut ticks = vec![
         folder("data directory", &config.data_dir, "choose another with --data-dir or HM_DATA_DIR"),
         folder("thumbnails", &config.thumbs.dir, "choose another with thumbs.dir (HM_THUMBS_DIR)"),
+        folder("backups", &config.backup.dir, "choose another with backup.dir (HM_BACKUP_DIR)"),
     ];
     if config.database.url.is_empty() {
         ticks.extend(postgres_programs(PostgresPrograms::find(&config.database)));
@@ -163,8 +164,9 @@ fn services(config: &Config) -> Vec<Tick> {
         Err(error) => return vec![Tick::of_error("services", error)],
     };
     let mut ticks = match Db::connect(services.database_url(), 1).and_then(|db| db.get()) {
-        Ok(mut conn) => database(&mut conn, &find_host_name(config))
-            .unwrap_or_else(|error| vec![Tick::broken("database", error, "see the log of the database server")]),
+        Ok(mut conn) => {
+            database(&mut conn, config).unwrap_or_else(|error| vec![Tick::broken("database", error, "see the log of the database server")])
+        }
         Err(error) => {
             vec![Tick::broken("database", error, "correct database.url (HM_DATABASE_URL), or leave it empty for a private server")]
         }
@@ -173,8 +175,11 @@ fn services(config: &Config) -> Vec<Tick> {
     ticks
 }
 
-fn database(conn: &mut PgConnection, host: &str) -> Result<Vec<Tick>, DbError> {
-    let mut ticks = vec![Tick::works("database", format!("PostgreSQL {} answers", health::server_version(conn)?))];
+fn database(conn: &mut PgConnection, config: &Config) -> Result<Vec<Tick>, DbError> {
+    let version = health::server_version(conn)?;
+    let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    let mut ticks = vec![Tick::works("database", format!("PostgreSQL {version} answers"))];
+    ticks.push(backup_programs(ClientPrograms::find(&config.database, major)));
     if !health::has_extension(conn, "ltree")? {
         let hint = "install PostgreSQL's contrib extensions on its machine";
         ticks.push(Tick::broken("database", "the server has no extension `ltree`", hint));
@@ -187,7 +192,7 @@ fn database(conn: &mut PgConnection, host: &str) -> Result<Vec<Tick>, DbError> {
     match health::pending_migrations(conn)? {
         0 => {
             ticks.push(Tick::works("tables", "up to date"));
-            ticks.extend(mounted_vaults(conn, host)?);
+            ticks.extend(mounted_vaults(conn, &find_host_name(config))?);
         }
         waiting => {
             let found = format!("{waiting} migration(s) wait");
@@ -195,6 +200,18 @@ fn database(conn: &mut PgConnection, host: &str) -> Result<Vec<Tick>, DbError> {
         }
     }
     Ok(ticks)
+}
+
+/// The programs without which nothing is backed up: hm runs, and lacks something.
+fn backup_programs(found: Result<ClientPrograms, ServicesError>) -> Tick {
+    match found {
+        Ok(programs) => Tick::works("pg_dump", format!("{} in `{}`", programs.version, programs.bin_dir.display())),
+        Err(error) => {
+            let text = error.to_string();
+            let (found, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+            Tick::lacks("pg_dump", format!("{found}: no backups can be made"), hint)
+        }
+    }
 }
 
 fn mounted_vaults(conn: &mut PgConnection, host: &str) -> Result<Vec<Tick>, DbError> {
@@ -281,6 +298,14 @@ mod tests {
         assert_eq!(postgres_programs(Ok(programs.clone()))[0].state, State::Works);
         programs.has_ltree = false;
         assert_eq!(postgres_programs(Ok(programs))[0].state, State::Broken);
+    }
+
+    #[test]
+    fn without_the_programs_of_backups_hm_runs_and_lacks_something() {
+        let error = ServicesError::Program { problem: "they are not installed".to_owned(), hint: "install them".to_owned() };
+        let tick = backup_programs(Err(error));
+        assert_eq!((tick.state, tick.hint.as_str()), (State::Lacks, "install them"));
+        assert!(tick.found.ends_with("no backups can be made"), "{tick}");
     }
 
     #[test]

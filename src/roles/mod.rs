@@ -1,5 +1,6 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+mod backup;
 mod demo;
 mod doctor;
 mod export;
@@ -7,6 +8,7 @@ mod guard;
 mod host;
 mod meta_worker;
 mod pixel_worker;
+mod restore;
 mod scan;
 mod serve;
 
@@ -59,6 +61,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(&args, &cli.global, &config),
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
+        Command::Backup(args) => backup::run(&args, &config),
+        Command::Restore(args) => restore::run(&args, &config),
         Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),

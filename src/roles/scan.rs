@@ -18,10 +18,8 @@ use crate::{
     cli::{ScanArgs, TableFormat},
     config::Config,
     db::{self, Db},
-    scan::{
-        self, Event, Problem, ScanOptions, Summary,
-        tables::{self, Format},
-    },
+    export::tables::{self, Format},
+    scan::{self, Event, Problem, ScanOptions, Summary},
     services::Services,
 };
 
@@ -50,7 +48,7 @@ pub(super) fn run(args: &ScanArgs, config: &Config, bars: &MultiProgress) -> any
         eprintln!("hm: the vault `{name}` is offline, and nothing of it was changed: {reason}");
     }
     if let Some(dir) = &args.export {
-        super::export::write(&db, &host, dir, table_format(args.format))?;
+        super::export::write(&db, &host, None, dir, table_format(args.format))?;
     }
     Ok(match () {
         () if scanned.interrupted => Exit::Interrupted,
@@ -90,7 +88,7 @@ pub(super) fn table_format(format: TableFormat) -> Format {
 }
 
 /// The first Ctrl-C or SIGTERM asks for an end after the batch in flight; the second ends at once.
-fn stop_on_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+pub(super) fn stop_on_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(stop))?;
         signal_hook::flag::register(signal, Arc::clone(stop))?;

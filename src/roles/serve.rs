@@ -16,6 +16,7 @@ use anyhow::Context;
 
 use super::{Exit, host::host_name, scan};
 use crate::{
+    backup::Nightly,
     cli::{GlobalArgs, ServeArgs},
     config::Config,
     db::{self, Db},
@@ -65,12 +66,14 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
         scans.ask(args.photos.clone());
     }
     let changed = Arc::clone(&scans.asked);
+    let backup_host = host.clone();
     let writer = SidecarWriter::start(WriteBackContext {
         db: connect(WRITE_BACK_CONNECTIONS)?,
         host,
         vaults: config.vaults.clone(),
         rescan: Box::new(move |folders| changed.ask(folders)),
     })?;
+    let nightly = Nightly::start(services.database_url().to_owned(), config.clone(), backup_host);
     let button = Arc::clone(&scans.asked);
     let served = runtime.block_on(async {
         tokio::spawn(async move { pass_on_requests(&queue, &button).await });
@@ -87,6 +90,9 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     });
     if let Some(writer) = writer {
         writer.stop();
+    }
+    if let Some(nightly) = nightly {
+        nightly.stop();
     }
     scans.stop();
     pictures.stop();

@@ -9,10 +9,12 @@ use super::{
     progress::{Progress, add},
     read::{FolderScan, Nothing, ScannedFile},
     run::{Run, Start},
-    tables::{FileRow, ImageRow},
     tick,
 };
-use crate::models::{FileRole, RelPath};
+use crate::{
+    export::tables::{FileRow, ImageRow},
+    models::{FileRole, RelPath, suffix_of},
+};
 
 /// What a folder holds.
 #[derive(Debug)]
@@ -167,7 +169,7 @@ fn file_row(mount: &Path, file: &ScannedFile, folder: &RelPath, image: Option<(i
         base_name: image.map(|(_, base_name)| base_name.to_owned()),
         subdirectory: folder.to_nfc(),
         filename: file.name.clone(),
-        suffix: super::group::suffix_of(image.map_or("", |(_, base_name)| base_name), &file.name),
+        suffix: suffix_of(image.map_or("", |(_, base_name)| base_name), &file.name),
         extension: extension.to_lowercase(),
         file_path: path.to_string_lossy().into_owned(),
         file_size_bytes: file.entry.size_bytes,

@@ -1,11 +1,11 @@
 //! Find and file: walks a vault, reads what changed, groups files into images, and writes what it found.
 //!
 //! [`scan_library`] writes to the database; [`scan_directory`] needs none and returns rows. Both share everything up to the
-//! grouping, so a dry run says what a scan would do. May import models, media, db and config.
+//! grouping, so a dry run says what a scan would do. May import models, media, db, export
+//! and config.
 
 pub mod group;
 pub mod merge;
-pub mod tables;
 
 mod directory;
 mod ingest;

@@ -1,11 +1,11 @@
 //! One image, summed up from its files: the values that the database and the tables both show.
 
 use super::{
-    group::{Group, suffix_of},
+    group::Group,
     merge,
     read::{FolderScan, ScannedFile},
 };
-use crate::models::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Orientation, PictureKey};
+use crate::models::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Orientation, PictureKey, suffix_of};
 
 /// Ratio of width to height, in thousandths, of a picture whose size nobody knows.
 const UNKNOWN_RATIO_MILLI: i32 = 1500;

@@ -31,4 +31,4 @@ pub use client::Services;
 pub use error::ServicesError;
 pub use guard::run as run_guard;
 pub use layout::free_bytes;
-pub use programs::{PostgresPrograms, RedisProgram};
+pub use programs::{ClientPrograms, PostgresPrograms, RedisProgram};

@@ -118,6 +118,71 @@ impl PostgresPrograms {
     }
 }
 
+/// Where the programs that only speak to a server may lie beside those of a server: Homebrew's libpq.
+const CLIENT_HOMES: &[&str] = &["/opt/homebrew/opt/libpq/bin", "/usr/local/opt/libpq/bin", "/home/linuxbrew/.linuxbrew/opt/libpq/bin"];
+
+/// The programs that dump a database and bring it back; they need no server beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientPrograms {
+    /// Folder of `pg_dump`, `pg_restore` and `psql`.
+    pub bin_dir: PathBuf,
+    /// Major version.
+    pub major: u32,
+    /// Version as `pg_dump` says it.
+    pub version: String,
+}
+
+impl ClientPrograms {
+    /// Those of the server's own major version, or the next newer ones: they refuse a server that is newer than themselves.
+    ///
+    /// # Errors
+    /// [`ServicesError::Program`] when there are none that are new enough.
+    pub fn find(config: &DatabaseConfig, server_major: u32) -> Result<Self, ServicesError> {
+        let homes = POSTGRES_HOMES.iter().flat_map(|(start, end)| matching(start).into_iter().map(move |home| home.join(end)));
+        let usual = homes.chain(CLIENT_HOMES.iter().map(PathBuf::from)).chain(path_folders());
+        let own = Some(config.bin_dir.clone()).filter(|dir| !dir.as_os_str().is_empty());
+        let found: Vec<Self> = own.into_iter().chain(usual).filter_map(|dir| Self::at(&dir)).collect();
+        // The first of equals: the folder that the settings name.
+        if let Some(best) = found.iter().filter(|one| one.major >= server_major).min_by_key(|one| one.major) {
+            return Ok(best.clone());
+        }
+        let problem = match found.iter().max_by_key(|one| one.major) {
+            Some(old) => {
+                format!("`pg_dump` {} in `{}` is older than the server, PostgreSQL {server_major}", old.version, old.bin_dir.display())
+            }
+            None => "the programs `pg_dump`, `pg_restore` and `psql` are not installed".to_owned(),
+        };
+        let how = install(&format!("postgresql-client-{server_major}"), &format!("postgresql@{server_major}"));
+        Err(ServicesError::Program { problem, hint: format!("{how}, or name their folder in database.bin_dir (HM_DATABASE_BIN_DIR)") })
+    }
+
+    fn at(dir: &Path) -> Option<Self> {
+        let real = fs::canonicalize(dir.join("pg_dump")).ok()?;
+        let bin_dir = real.parent()?.to_owned();
+        if !["pg_restore", "psql"].iter().all(|name| bin_dir.join(name).is_file()) {
+            return None;
+        }
+        let version = version_of(&real)?;
+        let major = version.split('.').next()?.parse().ok()?;
+        Some(Self { bin_dir, major, version })
+    }
+
+    /// Writes a database into a file.
+    pub fn pg_dump(&self) -> PathBuf {
+        self.bin_dir.join("pg_dump")
+    }
+
+    /// Reads such a file.
+    pub fn pg_restore(&self) -> PathBuf {
+        self.bin_dir.join("pg_restore")
+    }
+
+    /// Runs commands in a database.
+    pub fn psql(&self) -> PathBuf {
+        self.bin_dir.join("psql")
+    }
+}
+
 /// Where the extensions of a PostgreSQL may lie, seen from its programs: Debian and a copied tree, a build of one's own, Homebrew.
 fn extension_folders(bin_dir: &Path, major: u32) -> Vec<PathBuf> {
     let up = |levels: usize| bin_dir.ancestors().nth(levels).map(Path::to_owned).unwrap_or_default();
@@ -213,7 +278,7 @@ mod tests {
         let share = root.join(format!("share/postgresql/{major}/extension"));
         fs::create_dir_all(&bin).unwrap();
         fs::create_dir_all(&share).unwrap();
-        for program in ["postgres", "initdb"] {
+        for program in ["postgres", "initdb", "pg_dump", "pg_restore", "psql"] {
             fs::write(bin.join(program), format!("#!/bin/sh\necho '{program} (PostgreSQL) {major}.3 (Debian)'\n")).unwrap();
             fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -242,6 +307,16 @@ mod tests {
         let bin = installation(root.path(), 16, &["ltree"]);
         let found = PostgresPrograms::find(&config(bin)).unwrap();
         assert_eq!((found.major, found.version.as_str(), found.has_ltree, found.has_vector), (16, "16.3", true, false));
+    }
+
+    #[test]
+    fn programs_older_than_the_server_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let bin = installation(root.path(), 90, &[]);
+        let found = ClientPrograms::find(&config(bin.clone()), 90).unwrap();
+        assert_eq!((found.major, found.pg_dump()), (90, bin.join("pg_dump")));
+        let error = ClientPrograms::find(&config(bin), 91).unwrap_err().to_string();
+        assert!(error.contains("90.3") && error.contains("PostgreSQL 91") && error.contains("postgresql-client-91"), "{error}");
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub enum WebError {
     BadRequest(String),
     /// The request makes sense, but not for what the library holds now.
     Conflict(String),
+    /// More is asked for than one answer takes; the text says how much that is.
+    TooLarge(String),
+    /// Others are served first; the text says with what.
+    Busy(&'static str),
     /// No picture can be made of the image; the text says why.
     NoPicture(String),
     /// The picture is being made.
@@ -63,6 +67,8 @@ impl WebError {
             Self::Query(_) => "bad_query",
             Self::BadRequest(_) => "bad_request",
             Self::Conflict(_) => "conflict",
+            Self::TooLarge(_) => "too_large",
+            Self::Busy(_) => "busy",
             Self::NoPicture(_) => "no_picture",
             Self::PicturePending => "picture_pending",
             Self::VaultOffline(..) => "vault_offline",
@@ -79,9 +85,11 @@ impl WebError {
         match self {
             Self::NotFound("folder") => Some(("/folders", "All folders")),
             Self::Query(_) => Some(("/search/help", "How to search")),
-            Self::NotFound(_) | Self::Method(_) | Self::Filter(_) | Self::BadRequest(_) | Self::Conflict(_) => Some(("/", "All photos")),
+            Self::NotFound(_) | Self::Method(_) | Self::Filter(_) | Self::BadRequest(_) | Self::Conflict(_) | Self::TooLarge(_) => {
+                Some(("/", "All photos"))
+            }
             Self::VaultOffline(..) | Self::FileMissing(_) | Self::NoPicture(_) => Some(("/", "Back to the photos")),
-            Self::PicturePending | Self::CrossOrigin | Self::WrongHost | Self::Unavailable(..) | Self::Internal(_) => None,
+            Self::Busy(_) | Self::PicturePending | Self::CrossOrigin | Self::WrongHost | Self::Unavailable(..) | Self::Internal(_) => None,
         }
     }
 }
@@ -94,7 +102,8 @@ impl fmt::Display for WebError {
             Self::Method(allowed) => write!(f, "This address cannot be asked in this way, but by {allowed}."),
             Self::Filter(error) => write!(f, "{error}"),
             Self::Query(error) => write!(f, "{error}"),
-            Self::BadRequest(text) | Self::Conflict(text) => f.write_str(text),
+            Self::BadRequest(text) | Self::Conflict(text) | Self::TooLarge(text) => f.write_str(text),
+            Self::Busy(text) => f.write_str(text),
             Self::NoPicture(reason) => write!(f, "No picture can be made of this image: {reason}."),
             Self::PicturePending => f.write_str("The picture is being made. Try again in a moment."),
             Self::VaultOffline(vault, reason) => write!(f, "The vault `{vault}` is offline: {reason}. Connect the disk and try again."),
@@ -114,7 +123,8 @@ impl ResponseError for WebError {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Filter(_) | Self::Query(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::PicturePending | Self::VaultOffline(..) | Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy(_) | Self::PicturePending | Self::VaultOffline(..) | Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

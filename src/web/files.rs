@@ -3,12 +3,7 @@
 //! Pictures are named by content, so a browser may keep them for ever; originals are revalidated. Nothing here leaves the
 //! thumbnail directory or a vault, whatever the address says.
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use actix_files::NamedFile;
 use actix_web::{
@@ -23,6 +18,7 @@ use utoipa::IntoParams;
 use super::{State, WebError, error::or_not_found};
 use crate::{
     db::image::{FileLocation, find_file_location, find_picture_state},
+    export::archive::open_inside,
     models::{FileFormat, FileId, FileKind, ImageId, PictureKey, PictureSize},
 };
 
@@ -181,7 +177,7 @@ fn open(location: &FileLocation) -> Result<NamedFile, WebError> {
     if let Some(reason) = &location.offline {
         return Err(offline(reason.clone()));
     }
-    match open_inside(mount, &location.path.on(mount)) {
+    match open_inside(mount, &location.path.on(mount)).and_then(|(file, real)| NamedFile::from_file(file, real)) {
         Ok(file) => Ok(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound && mount.is_dir() => Err(WebError::FileMissing(name)),
         Err(error) if mount.is_dir() => {
@@ -190,16 +186,6 @@ fn open(location: &FileLocation) -> Result<NamedFile, WebError> {
         }
         Err(error) => Err(offline(error.to_string())),
     }
-}
-
-/// Opens a regular file that, symlinks followed, lies below `mount`. A pipe would keep the thread waiting for ever.
-fn open_inside(mount: &Path, path: &Path) -> io::Result<NamedFile> {
-    let real: PathBuf = path.canonicalize()?;
-    let is_inside = real.starts_with(mount.canonicalize()?);
-    if !is_inside || !real.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "no regular file of this vault"));
-    }
-    NamedFile::from_file(File::open(&real)?, &real)
 }
 
 /// Characters that a file name in a header may show as they are: RFC 5987 `attr-char`.
@@ -244,21 +230,5 @@ mod tests {
         assert!(value("a.jpg", FileFormat::Jpeg, true).starts_with("attachment;"));
         assert!(value("a.xmp", FileFormat::Xmp, false).starts_with("attachment;"));
         assert!(value("a.cr2", FileFormat::Cr2, false).starts_with("attachment;"));
-    }
-
-    #[test]
-    fn what_lies_outside_the_vault_is_not_opened() {
-        let dir = tempfile::tempdir().unwrap();
-        let vault = dir.path().join("vault");
-        std::fs::create_dir_all(vault.join("folder")).unwrap();
-        std::fs::write(dir.path().join("secret.jpg"), "secret").unwrap();
-        std::fs::write(vault.join("a.jpg"), "a").unwrap();
-        std::os::unix::fs::symlink(dir.path().join("secret.jpg"), vault.join("link.jpg")).unwrap();
-        std::os::unix::fs::symlink(vault.join("a.jpg"), vault.join("inside.jpg")).unwrap();
-        assert!(open_inside(&vault, &vault.join("a.jpg")).is_ok());
-        assert!(open_inside(&vault, &vault.join("inside.jpg")).is_ok());
-        for bad in ["link.jpg", "../secret.jpg", "folder", "none.jpg"] {
-            assert_eq!(open_inside(&vault, &vault.join(bad)).err().map(|error| error.kind()), Some(io::ErrorKind::NotFound), "{bad}");
-        }
     }
 }

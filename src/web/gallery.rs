@@ -51,6 +51,8 @@ pub(super) struct GalleryView {
     older: Option<String>,
     chips: Vec<Chip>,
     is_all: bool,
+    /// Ways to take along what passes: words and address.
+    exports: Vec<(&'static str, String)>,
     /// This page, for forms that lead back to it.
     here: String,
 }
@@ -194,6 +196,7 @@ async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, 
         older: turn("after", page.older),
         chips: chips(filter, folder_name),
         is_all: filter.is_all(),
+        exports: super::export::links(filter),
         here: page::address(path, filter, &[]),
         days,
     })

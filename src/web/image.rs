@@ -385,7 +385,7 @@ fn file_line(file: &ImageFile) -> FileLine {
 }
 
 /// `812 B`, `24.3 MB`: in powers of ten, as disks and Finder count.
-fn size_words(bytes: i64) -> String {
+pub(super) fn size_words(bytes: i64) -> String {
     let mut size = bytes as f64;
     let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
     let mut unit = units.next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! What a person sees: pages (actix, askama, htmx) and the JSON API. May import models, db, queue and config.
+//! What a person sees: pages (actix, askama, htmx) and the JSON API. May import models, db, queue, export
+//! and config.
 //!
 //! Handlers parse, ask the database once or a few times, fill a struct and render it; rules live below. The whole URL space is
 //! the list in `routes`, the refusals that hold for all of it are in `guard`.
@@ -8,6 +9,7 @@ mod assets;
 mod cache;
 mod edits;
 pub mod error;
+mod export;
 mod files;
 mod filters;
 mod folders;
@@ -16,6 +18,7 @@ mod gallery;
 mod grouping;
 mod guard;
 mod image;
+mod library;
 pub mod metrics;
 mod outbox;
 mod page;

@@ -40,6 +40,8 @@ pub(super) enum Tab {
     Photos,
     /// The folders.
     Folders,
+    /// The library at a glance.
+    Library,
     /// Neither.
     None,
 }
@@ -94,6 +96,11 @@ impl Layout {
     /// Whether the gallery is current.
     pub(super) fn is_photos(&self) -> bool {
         self.tab == Tab::Photos
+    }
+
+    /// Whether the library at a glance is current.
+    pub(super) fn is_library(&self) -> bool {
+        self.tab == Tab::Library
     }
 
     /// Whether the folders are current.

@@ -10,7 +10,8 @@ use actix_web::{
 };
 
 use super::{
-    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, metrics, outbox, rate, search, status, tracks,
+    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, metrics, outbox, rate, search, status,
+    tracks,
 };
 
 /// One address, for the tests and for whoever wants to know.
@@ -113,6 +114,8 @@ routes! {
     get "/folders/{id}" => folders::show;
     /// Style, scripts and icons.
     get "/static/{version}/{name}" => assets::asset;
+    /// The library at a glance: figures, charts, exports and backups.
+    get "/library" => library::show;
     /// What goes on behind the pages: a strip that renews itself.
     get "/status" => status::show;
     /// Starts a scan of everything known.
@@ -147,6 +150,10 @@ routes! {
     get "/api/v1/images/{id}/thumbnail" => api::thumbnail;
     /// The bytes of a file, with ranges.
     get "/api/v1/files/{id}" => api::file;
+    /// Whatever passes a filter: a table, a list of paths or ids, an archive of originals or proxies.
+    get "/api/v1/export" => api::export;
+    /// The library at a glance.
+    get "/api/v1/library" => api::get_library;
     /// How many images each day holds.
     get "/api/v1/timeline" => api::get_timeline;
     /// Which values a filter could take next.

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView, tracks::Tracks};
 use crate::{
     db::{
         Db,
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
+        library::{LibrarySummary, library_summary},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
     },
@@ -17,6 +20,9 @@ use crate::{
 
 /// A filter as the pairs of its address, which can be compared.
 type Question = Vec<(&'static str, String)>;
+
+/// Exports under way at the same time: each holds a connection to the database while it reads.
+const MOST_EXPORTS: usize = 2;
 
 /// Folders offered at a time: more are found by typing.
 const MOST_FOLDERS: i64 = 40;
@@ -43,6 +49,8 @@ pub struct State {
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
     counts: Cache<(), Counts>,
+    library: Cache<(), LibrarySummary>,
+    exports: Arc<Semaphore>,
 }
 
 impl State {
@@ -61,6 +69,8 @@ impl State {
             folders: Cache::default(),
             timelines: Cache::default(),
             counts: Cache::default(),
+            library: Cache::default(),
+            exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
         }
     }
 
@@ -117,6 +127,19 @@ impl State {
         {
             tracing::warn!("pictures cannot be asked for: {error}");
         }
+    }
+
+    /// Sums everything up; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn library(&self) -> Result<Arc<LibrarySummary>, WebError> {
+        self.library.get((), async || Ok(self.db.run(library_summary).await?)).await
+    }
+
+    /// Leave to export something, until it is dropped; `None` while others do.
+    pub(super) fn export_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exports).try_acquire_owned().ok()
     }
 
     /// Asks for a scan of everything known.

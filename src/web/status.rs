@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{State, WebError, page};
 use crate::db::{
+    backups::{BackupEntry, list_backups},
     edits::{OutboxCount, count_outbox},
     status::{ScanStatus, VaultStatus, list_scans, list_vaults},
 };
@@ -31,6 +32,8 @@ pub(super) struct StatusView {
     pub(super) offline: Vec<OfflineView>,
     /// What has yet to reach the sidecars.
     pub(super) outbox: OutboxView,
+    /// Why there is no newer backup; `None` while there is.
+    pub(super) backup_failure: Option<String>,
     /// Seconds until the strip looks again; `None` while nothing goes on.
     pub(super) every_s: Option<u32>,
 }
@@ -112,14 +115,23 @@ impl From<OutboxCount> for OutboxView {
 }
 
 impl StatusView {
-    fn new(scans: &[ScanStatus], vaults: &[VaultStatus], pictures: Option<PicturesView>, outbox: OutboxCount) -> Self {
+    fn new(
+        scans: &[ScanStatus],
+        vaults: &[VaultStatus],
+        pictures: Option<PicturesView>,
+        outbox: OutboxCount,
+        backup: Option<BackupEntry>,
+    ) -> Self {
         let scans: Vec<ScanView> = scans.iter().filter(|scan| scan.is_alive).map(ScanView::from).collect();
         let offline = vaults.iter().filter(|vault| vault.offline_since.is_some()).map(|vault| OfflineView {
             name: vault.name.clone(),
             reason: vault.offline_reason.clone().unwrap_or_else(|| "it cannot be read".to_owned()),
         });
         let is_busy = !scans.is_empty() || pictures.is_some();
-        Self { scans, pictures, offline: offline.collect(), outbox: outbox.into(), every_s: is_busy.then_some(WHILE_BUSY_S) }
+        let failure = backup.and_then(|backup| backup.error);
+        let backup_failure = failure.map(|reason| reason.split("\nhint: ").next().unwrap_or_default().to_owned());
+        let every_s = is_busy.then_some(WHILE_BUSY_S);
+        Self { scans, pictures, offline: offline.collect(), outbox: outbox.into(), backup_failure, every_s }
     }
 }
 
@@ -177,15 +189,15 @@ fn time_left(seconds: f64) -> String {
 /// `GET /status`: the strip, which asks again by itself.
 pub(super) async fn show(state: Data<State>) -> Result<HttpResponse, WebError> {
     let host = state.host.clone();
-    let (scans, vaults, outbox) = state
+    let (scans, vaults, outbox, backups) = state
         .db
         .run(move |conn| {
-            let scans = list_scans(conn, MOST_SCANS)?;
+            let (scans, backups) = (list_scans(conn, MOST_SCANS)?, list_backups(conn, 1)?);
             let vaults = list_vaults(conn, &host)?;
-            count_outbox(conn).map(|outbox| (scans, vaults, outbox))
+            count_outbox(conn).map(|outbox| (scans, vaults, outbox, backups))
         })
         .await?;
-    let view = StatusView::new(&scans, &vaults, state.pictures_progress().await, outbox);
+    let view = StatusView::new(&scans, &vaults, state.pictures_progress().await, outbox, backups.into_iter().next());
     let body = view.render().map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header((CACHE_CONTROL, "no-store")).body(body))
 }

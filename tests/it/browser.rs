@@ -6,6 +6,7 @@ mod editing;
 mod fingers;
 mod folders;
 mod grouping;
+mod library;
 mod outbox;
 mod rate;
 mod search;

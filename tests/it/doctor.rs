@@ -37,7 +37,8 @@ fn private_services_are_opened_and_ticked() {
     let (code, text) = output(support::hm_command().arg("--data-dir").arg(&data_dir).arg("doctor"));
     wait_until_gone(&data_dir);
     assert_eq!(code, Some(0), "{text}");
-    for line in ["✓ PostgreSQL ", "✓ Redis ", "✓ database ", "✓ queue ", "! tables ", "✓ exiv2 "] {
+    for line in ["✓ PostgreSQL ", "✓ Redis ", "✓ backups ", "✓ database ", "✓ pg_dump ", "✓ queue ", "! tables ", "✓ exiv2 "]
+    {
         assert!(has_line(&text, line), "no `{line}` in\n{text}");
     }
     if cfg!(target_os = "linux") {

@@ -3,14 +3,17 @@
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
 mod api;
+mod backup;
 mod browser;
 mod damage;
 mod db;
 mod demo;
 mod doctor;
 mod edits;
+mod export;
 mod grouping;
 mod layers;
+mod library;
 mod metadata;
 mod migrations;
 mod pages;

@@ -31,7 +31,7 @@ FROM pg_proc p WHERE pronamespace = 'public'::regnamespace
 UNION ALL SELECT 'type ' || t.typname FROM pg_type t WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd')
 ORDER BY line";
 
-fn dump(conn: &mut PgConnection) -> Vec<String> {
+pub(crate) fn dump(conn: &mut PgConnection) -> Vec<String> {
     sql_query(DUMP).load::<Line>(conn).unwrap().into_iter().map(|row| row.line).collect()
 }
 

@@ -21,7 +21,7 @@ use hm::{
 };
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::support;
+use crate::support::{self, small_disk::SmallDisk};
 
 /// Patience with anything that should happen soon, on a machine that does much else.
 const SOON: Duration = Duration::from_secs(60);
@@ -425,26 +425,6 @@ fn root_says_which_folder_is_closed_to_the_services() {
     assert!(error.contains(&format!("cannot enter `{}`", closed.display())) && error.contains("\nhint: "), "{error}");
     fs::set_permissions(closed, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     assert_usable(&sandbox, &sandbox.open().unwrap());
-}
-
-/// A small file system of its own, gone with the value; none where mounting is not allowed.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: &Path, size_mib: u32) -> Option<Self> {
-        fs::create_dir_all(path).unwrap();
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &format!("size={size_mib}m,mode=755"), "hm-it"]).arg(path);
-        command.stderr(Stdio::null()).status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        support::wait_until("the small disk can be unmounted", SOON, || {
-            Command::new("umount").arg(&self.0).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-        });
-    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::{fs, fs::File, path::Path};
 
 use hm::{
+    export::tables::{FileRow, Format, ImageRow, TableWriter, TablesError, write_tables},
     models::{FileFormat, FileRole},
-    scan::tables::{FileRow, Format, ImageRow, TableWriter, TablesError, write_tables},
 };
 use parquet::{
     basic::{LogicalType, TimeUnit},

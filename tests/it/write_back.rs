@@ -24,8 +24,8 @@ use hm::{
         read, silence,
     },
     models::{
-        ImageId,
-        edit::{Change, Field, Keywords, Place, Value, WriteState},
+        Gps, ImageId,
+        edit::{Change, ColorLabel, Field, Keywords, Pick, Place, TakenAt, Value, WriteState},
     },
     pipeline::{BatchOutcome, writable_vaults, write_batch},
     scan::{ScanOptions, scan_library},
@@ -257,6 +257,64 @@ fn equal_sidecars_that_change_are_still_whose_they_were() {
     for (name, stars) in ["IMG_1", "IMG_2", "IMG_3"].iter().zip([2, 3, 4]) {
         assert_eq!(library.count(&format!("images WHERE base_name = '{name}' AND rating = {stars} AND has_sidecar")), 1, "{name}");
     }
+}
+
+/// A library lost with its database is found again in the files: a scan into an empty one brings back every word that was written.
+#[test]
+fn a_database_is_rebuilt_from_files_and_sidecars_alone() {
+    let names = ["2019/IMG_1.JPG", "2019/IMG_2.JPG", "IMG_3.JPG", "IMG_4.JPG"];
+    let mut library = Library::new(&names);
+    let darktable = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/media/sidecars/darktable.xmp");
+    fs::copy(darktable, library.sidecar(names[1])).unwrap();
+    library.scan();
+    let keywords = Keywords::new(["Äpfel", "lake"], ["animal|dog|Zoé", "place|Lac d\u{2019}Annecy"]);
+    let place = Place {
+        city: Some("Roscoff".into()),
+        state: Some("Bretagne".into()),
+        country: Some("France".into()),
+        country_code: Some("FR".into()),
+    };
+    let taken = |text: &str, offset| TakenAt { local: text.parse().unwrap(), offset_minutes: offset, source: None };
+    let said = [
+        (names[0], vec![rating(5), title("Été <&> \"quoted\""), Value::Keywords(keywords.clone()), Value::Pick(Pick::Picked)]),
+        (
+            names[0],
+            vec![Value::Gps(Some(Gps { latitude_deg: 48.726_4, longitude_deg: -3.985_2, altitude_m: Some(12.5) })), Value::Place(place)],
+        ),
+        (names[1], vec![rating(-1), Value::Description(Some("two\nlines".into())), Value::ColorLabel(ColorLabel::Green)]),
+        (names[2], vec![Value::CapturedAt(taken("1987-06-05T04:03:02", Some(-330))), Value::Keywords(Keywords::new(["one"], [""; 0]))]),
+        // Said and taken back: nothing is left to be found.
+        (names[3], vec![rating(3), Value::Keywords(keywords)]),
+        (names[3], vec![rating(0), Value::Keywords(Keywords::default())]),
+    ];
+    for (name, values) in said {
+        values.into_iter().for_each(|value| library.set(name, value));
+        library.write();
+    }
+    assert_eq!(library.outbox(), []);
+    library.scan();
+    let shown = |library: &Library| -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            line: String,
+        }
+        // A keyword of one level means the same in either list, and a sidecar has it in both.
+        let all = "SELECT row_to_json(t)::text AS line FROM (SELECT base_name, nullif(rating, 0) AS rating, pick, color_label, title, \
+            description, keywords, ARRAY(SELECT word FROM unnest(hierarchical_keywords) AS word WHERE word LIKE '%|%') AS levels, latitude_deg, longitude_deg, altitude_m, city, state, country, country_code, \
+            captured_at, captured_offset_minutes, tag_names, file_count, suffixes, has_sidecar FROM images ORDER BY base_name) AS t";
+        let tags = "SELECT concat_ws(' ', name, shown, image_count) AS line FROM tags WHERE image_count > 0 ORDER BY 1";
+        [all, tags].iter().flat_map(|sql| sql_query(*sql).load::<Row>(&mut library.conn()).unwrap()).map(|row| row.line).collect()
+    };
+    let before = shown(&library);
+    for words in ["Roscoff", "animal|dog|Zoé", "1987-06-05", "48.7264", "\"rating\":-1", "green", "two\\nlines"] {
+        assert!(before.iter().any(|line| line.contains(words)), "{words} is not in {before:#?}");
+    }
+    library.database = TestDatabase::new();
+    library.db = Db::connect(library.database.url(), 8).unwrap();
+    library.scan();
+    assert_eq!(library.count("edits"), 0);
+    assert_eq!(shown(&library), before);
 }
 
 #[test]

@@ -209,6 +209,7 @@ words! {
         Video "video" "A video of its own.",
         Final "final" "There is a version made from it: an edit or crop (derivative), or an export written by another program than the original.",
         Broken "broken" "A file of it could not be read, whole or in part.",
+        Duplicate "duplicate" "A file of it is there more than once, by size and content; sidecars do not count.",
     }
 }
 

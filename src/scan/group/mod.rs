@@ -17,7 +17,7 @@ use chrono::NaiveDateTime;
 pub(crate) use self::names::without_strays;
 use self::{moments::Moments, roles::Parts, sidecars::Owners};
 pub use self::{
-    names::{format_of_name, stem, suffix_of},
+    names::{format_of_name, stem},
     time_in_name::{captured_from_name, utc_from_name},
 };
 use crate::models::{Facts, FileFormat, FileRole};

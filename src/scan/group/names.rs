@@ -166,16 +166,6 @@ pub(crate) fn without_strays<T>(files: &mut Vec<T>, name_of: impl Fn(&T) -> Stri
     });
 }
 
-/// What follows `base_name` in `file_name`, extension included: `.CR2`, `-Edit.jpg`, `.RAW-01.COVER.jpg`. The extension alone when
-/// the name does not begin with it (`IMG_E4120.JPG` of `IMG_4120`).
-pub fn suffix_of(base_name: &str, file_name: &str) -> String {
-    let same_start = file_name.get(..base_name.len()).is_some_and(|start| start.to_lowercase() == base_name.to_lowercase());
-    if same_start {
-        return file_name[base_name.len()..].to_owned();
-    }
-    file_name.rsplit_once('.').map_or_else(String::new, |(_, extension)| format!(".{extension}"))
-}
-
 /// The name without its extension, if that is a known one; other dots stay (`Dr. No.jpg` → `Dr. No`).
 pub fn stem(name: &str) -> &str {
     match name.rsplit_once('.') {
@@ -401,14 +391,6 @@ mod tests {
             let found: Vec<(&str, Suffix)> = found.iter().map(|(base, suffix)| (base.as_str(), *suffix)).collect();
             assert_eq!(&found, expected, "{key}");
         }
-    }
-
-    #[test]
-    fn suffixes_are_what_follows_the_base() {
-        assert_eq!(suffix_of("IMG_1", "IMG_1-Edit.jpg"), "-Edit.jpg");
-        assert_eq!(suffix_of("IMG_1", "img_1.CR2.xmp"), ".CR2.xmp");
-        assert_eq!(suffix_of("IMG_4120", "IMG_E4120.JPG"), ".JPG");
-        assert_eq!(suffix_of("Zoé", "Zo.jpg"), ".jpg");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! [`document`] describes it; a test holds the description, the list of addresses and the answers together.
 
 mod edits;
+mod export;
 mod health;
 mod images;
+mod library;
 mod lists;
 mod searches;
 
@@ -13,8 +15,10 @@ use serde::Serialize;
 use utoipa::OpenApi;
 
 pub(super) use edits::{AUTHOR, edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
+pub(super) use export::export;
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
+pub(super) use library::get_library;
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
 pub(super) use searches::{forget_search, list_all_searches, save_search};
 
@@ -40,6 +44,8 @@ pub(super) use searches::{forget_search, list_all_searches, save_search};
         edits::outbox,
         edits::resolve,
         edits::retry,
+        export::export,
+        library::get_library,
         lists::get_timeline,
         lists::get_facets,
         lists::list_all_folders,

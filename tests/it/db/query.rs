@@ -64,6 +64,8 @@ struct Known {
     pick: Option<&'static str>,
     /// State of an edit.
     edit: Option<&'static str>,
+    /// Its first file has the content of every other twin's.
+    is_twin: bool,
     /// Name, format, role, software, and whether it is broken.
     files: Vec<(String, &'static str, &'static str, Option<&'static str>, bool)>,
     /// Names from the vault's root down, the vault's name first.
@@ -146,6 +148,12 @@ impl Known {
         .bind::<Nullable<Text>, _>(self.edit)
         .execute(conn)
         .unwrap();
+        if self.is_twin {
+            sql_query("UPDATE files SET fingerprint = '\\x07' WHERE image_id = $1 AND role = 'ORIGINAL'")
+                .bind::<BigInt, _>(id.0)
+                .execute(conn)
+                .unwrap();
+        }
         for (name, _, _, software, is_broken) in &self.files {
             sql_query(
                 "UPDATE files SET facts = jsonb_strip_nulls(jsonb_build_object('software', $3::text)), \
@@ -269,6 +277,7 @@ fn holds(known: &Known, term: &Term) -> bool {
             Is::Offline => known.is_offline,
             Is::Video => known.is_video,
             Is::Broken => known.files.iter().any(|file| file.4),
+            Is::Duplicate => known.is_twin,
             Is::Final => known.files.iter().any(|(_, _, role, software, _)| {
                 let says_the_same = known.files.iter().any(|other| other.2 == "ORIGINAL" && other.3 == *software);
                 *role == "DERIVATIVE" || (*role == "EXPORT" && software.is_some() && !says_the_same)
@@ -402,6 +411,7 @@ fn random_library(count: usize) -> Library {
             }
         }
         known.files[0].4 = pick(9) == 0;
+        known.is_twin = pick(9) == 0;
         (known.insert(conn, *folder), known)
     });
     let images = images.collect();

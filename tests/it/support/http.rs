@@ -97,6 +97,23 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
+    /// Whether a body that came in pieces came to its end.
+    pub(crate) is_whole: bool,
+}
+
+/// The pieces of a chunked body, and whether the last of them is there.
+fn put_together(mut rest: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    while let Some(line) = rest.windows(2).position(|window| window == b"\r\n") {
+        let length = std::str::from_utf8(&rest[..line]).ok().and_then(|text| usize::from_str_radix(text, 16).ok()).expect("a length");
+        rest = &rest[line + 2..];
+        if length == 0 {
+            return (body, true);
+        }
+        body.extend_from_slice(&rest[..length.min(rest.len())]);
+        rest = rest.get(length + 2..).unwrap_or_default();
+    }
+    (body, false)
 }
 
 impl Answer {
@@ -106,7 +123,13 @@ impl Answer {
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).expect("a status line");
         let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
-        Self { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() }
+        let headers: BTreeMap<String, String> = headers.collect();
+        let body = &bytes[end + 4..];
+        if headers.get("transfer-encoding").is_none_or(|coding| coding != "chunked") {
+            return Self { status, headers, body: body.to_vec(), is_whole: true };
+        }
+        let (body, is_whole) = put_together(body);
+        Self { status, headers, body, is_whole }
     }
 
     /// A header's value; empty when there is none.

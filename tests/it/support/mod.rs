@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod library;
 pub(crate) mod media;
 pub(crate) mod queries;
+pub(crate) mod small_disk;
 
 use std::{
     fs::Permissions,

@@ -1,6 +1,6 @@
 //! Parquet through the low-level writer: a row group is gathered column by column in memory and written when it is full.
 
-use std::{fs::File, sync::Arc};
+use std::{io::Write, sync::Arc};
 
 use parquet::{
     basic::Compression,
@@ -17,8 +17,8 @@ use super::columns::{Cell, Column, Kind};
 const GROUP_ROWS: usize = 32_768;
 
 /// A Parquet file being written.
-pub(super) struct ParquetTable {
-    writer: SerializedFileWriter<File>,
+pub(super) struct ParquetTable<W: Write + Send> {
+    writer: SerializedFileWriter<W>,
     columns: Vec<Gathered>,
     rows: usize,
 }
@@ -40,9 +40,9 @@ enum Values {
     Text(Vec<ByteArray>),
 }
 
-impl ParquetTable {
+impl<W: Write + Send> ParquetTable<W> {
     /// Writes the file's head.
-    pub(super) fn new(file: File, columns: &'static [Column]) -> Result<Self, ParquetError> {
+    pub(super) fn new(file: W, columns: &'static [Column]) -> Result<Self, ParquetError> {
         let schema = parse_message_type(&schema_text(columns))?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))?;
@@ -58,8 +58,8 @@ impl ParquetTable {
         if self.rows >= GROUP_ROWS { self.write_group() } else { Ok(()) }
     }
 
-    /// Writes what is left and the footer, and hands the file back.
-    pub(super) fn finish(mut self) -> Result<File, ParquetError> {
+    /// Writes what is left and the footer, and hands the receiver back.
+    pub(super) fn finish(mut self) -> Result<W, ParquetError> {
         if self.rows > 0 {
             self.write_group()?;
         }
@@ -160,7 +160,7 @@ fn schema_text(columns: &[Column]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::tables::{FileRow, ImageRow, columns::Row};
+    use crate::export::tables::{FileRow, ImageRow, columns::Row};
 
     #[test]
     fn both_schemas_are_parquet() {

@@ -5,21 +5,20 @@
 
 use std::{
     borrow::Cow,
-    fs::File,
     io::{self, BufWriter, Write},
 };
 
 use super::columns::{Cell, Column, Kind};
 
 /// A CSV file being written.
-pub(super) struct CsvTable {
-    writer: csv::Writer<File>,
+pub(super) struct CsvTable<W: Write> {
+    writer: csv::Writer<W>,
     columns: &'static [Column],
 }
 
-impl CsvTable {
+impl<W: Write> CsvTable<W> {
     /// Writes the header.
-    pub(super) fn new(file: File, columns: &'static [Column]) -> io::Result<Self> {
+    pub(super) fn new(file: W, columns: &'static [Column]) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(file);
         writer.write_record(columns.iter().map(|column| column.name))?;
         Ok(Self { writer, columns })
@@ -44,21 +43,21 @@ impl CsvTable {
         Ok(self.writer.write_record(None::<&[u8]>)?)
     }
 
-    /// Hands the file back, all written.
-    pub(super) fn finish(self) -> io::Result<File> {
+    /// Hands the receiver back, all written.
+    pub(super) fn finish(self) -> io::Result<W> {
         self.writer.into_inner().map_err(|error| io::Error::new(error.error().kind(), error.to_string()))
     }
 }
 
 /// A JSON-lines file being written.
-pub(super) struct JsonTable {
-    writer: BufWriter<File>,
+pub(super) struct JsonTable<W: Write> {
+    writer: BufWriter<W>,
     columns: &'static [Column],
 }
 
-impl JsonTable {
+impl<W: Write> JsonTable<W> {
     /// Starts an empty file.
-    pub(super) fn new(file: File, columns: &'static [Column]) -> Self {
+    pub(super) fn new(file: W, columns: &'static [Column]) -> Self {
         Self { writer: BufWriter::new(file), columns }
     }
 
@@ -79,8 +78,8 @@ impl JsonTable {
         self.writer.write_all(b"}\n")
     }
 
-    /// Hands the file back, all written.
-    pub(super) fn finish(self) -> io::Result<File> {
+    /// Hands the receiver back, all written.
+    pub(super) fn finish(self) -> io::Result<W> {
         self.writer.into_inner().map_err(|error| io::Error::new(error.error().kind(), error.to_string()))
     }
 }

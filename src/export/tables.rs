@@ -1,4 +1,5 @@
-//! The data frames: `images.*` and `files.*` as Parquet, CSV or JSON lines, streamed in bounded memory.
+//! The data frames: `images.*` and `files.*` as Parquet, CSV or JSON lines, streamed in bounded memory: into files, or into whatever
+//! takes bytes.
 
 mod columns;
 mod parquet_table;
@@ -6,7 +7,7 @@ mod text;
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -105,7 +106,7 @@ pub struct FileRow {
     pub subdirectory: String,
     /// File name.
     pub filename: String,
-    /// What follows `base_name` in the file name ([`crate::scan::group::suffix_of`]).
+    /// What follows `base_name` in the file name ([`crate::models::suffix_of`]).
     pub suffix: String,
     /// Extension in lower case, without the dot.
     pub extension: String,
@@ -203,15 +204,88 @@ impl TableWriter {
 /// One table being written.
 struct Table {
     /// None once closed.
-    sink: Option<Sink>,
+    sink: Option<Sink<File>>,
     temporary: PathBuf,
     path: PathBuf,
 }
 
-enum Sink {
-    Parquet(Box<ParquetTable>),
-    Csv(Box<CsvTable>),
-    Jsonl(JsonTable),
+enum Sink<W: Write + Send> {
+    Parquet(Box<ParquetTable<W>>),
+    Csv(Box<CsvTable<W>>),
+    Jsonl(JsonTable<W>),
+}
+
+impl<W: Write + Send> Sink<W> {
+    fn open(to: W, format: Format, columns: &'static [Column]) -> Result<Self, SinkError> {
+        Ok(match format {
+            Format::Parquet => Self::Parquet(Box::new(ParquetTable::new(to, columns)?)),
+            Format::Csv => Self::Csv(Box::new(CsvTable::new(to, columns)?)),
+            Format::Jsonl => Self::Jsonl(JsonTable::new(to, columns)),
+        })
+    }
+
+    fn push(&mut self, cells: &[Cell<'_>]) -> Result<(), SinkError> {
+        match self {
+            Self::Parquet(table) => table.push(cells).map_err(SinkError::from),
+            Self::Csv(table) => table.push(cells).map_err(SinkError::from),
+            Self::Jsonl(table) => table.push(cells).map_err(SinkError::from),
+        }
+    }
+
+    fn finish(self) -> Result<W, SinkError> {
+        match self {
+            Self::Parquet(table) => table.finish().map_err(SinkError::from),
+            Self::Csv(table) => table.finish().map_err(SinkError::from),
+            Self::Jsonl(table) => table.finish().map_err(SinkError::from),
+        }
+    }
+}
+
+/// One table on its way to somebody: rows go out as they come, a group of them at a time as Parquet.
+pub struct TableStream<W: Write + Send> {
+    sink: Sink<W>,
+}
+
+impl<W: Write + Send> TableStream<W> {
+    /// Begins a table of images.
+    ///
+    /// # Errors
+    /// When `to` takes nothing.
+    pub fn of_images(to: W, format: Format) -> io::Result<Self> {
+        Ok(Self { sink: Sink::open(to, format, ImageRow::COLUMNS)? })
+    }
+
+    /// Begins a table of files.
+    ///
+    /// # Errors
+    /// When `to` takes nothing.
+    pub fn of_files(to: W, format: Format) -> io::Result<Self> {
+        Ok(Self { sink: Sink::open(to, format, FileRow::COLUMNS)? })
+    }
+
+    /// Adds an image to a table of images.
+    ///
+    /// # Errors
+    /// When nobody takes it any more.
+    pub fn push_image(&mut self, row: &ImageRow) -> io::Result<()> {
+        Ok(self.sink.push(&row.cells())?)
+    }
+
+    /// Adds a file to a table of files.
+    ///
+    /// # Errors
+    /// When nobody takes it any more.
+    pub fn push_file(&mut self, row: &FileRow) -> io::Result<()> {
+        Ok(self.sink.push(&row.cells())?)
+    }
+
+    /// Sends what is left, and hands the receiver back.
+    ///
+    /// # Errors
+    /// When nobody takes it any more.
+    pub fn finish(self) -> io::Result<W> {
+        Ok(self.sink.finish()?)
+    }
 }
 
 /// What a sink can fail with, before the file's name is added.
@@ -223,6 +297,15 @@ enum SinkError {
 impl From<io::Error> for SinkError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<SinkError> for io::Error {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Io(error) => error,
+            SinkError::Parquet(error) => Self::other(error),
+        }
     }
 }
 
@@ -242,37 +325,20 @@ impl Table {
         let path = dir.join(format!("{name}.{extension}"));
         let temporary = dir.join(format!(".{name}.{extension}.{}.tmp", std::process::id()));
         let mut table = Self { sink: None, temporary, path };
-        let sink = table.open(format, columns).map_err(|error| table.named(error))?;
-        table.sink = Some(sink);
+        let opened = File::create(&table.temporary).map_err(SinkError::from).and_then(|file| Sink::open(file, format, columns));
+        table.sink = Some(opened.map_err(|error| table.named(error))?);
         Ok(table)
     }
 
-    fn open(&self, format: Format, columns: &'static [Column]) -> Result<Sink, SinkError> {
-        let file = File::create(&self.temporary)?;
-        Ok(match format {
-            Format::Parquet => Sink::Parquet(Box::new(ParquetTable::new(file, columns)?)),
-            Format::Csv => Sink::Csv(Box::new(CsvTable::new(file, columns)?)),
-            Format::Jsonl => Sink::Jsonl(JsonTable::new(file, columns)),
-        })
-    }
-
     fn push(&mut self, cells: &[Cell<'_>]) -> Result<(), TablesError> {
-        let done = match self.sink.as_mut().expect("rows come before the table is closed") {
-            Sink::Parquet(table) => table.push(cells).map_err(SinkError::from),
-            Sink::Csv(table) => table.push(cells).map_err(SinkError::from),
-            Sink::Jsonl(table) => table.push(cells).map_err(SinkError::from),
-        };
+        let sink = self.sink.as_mut().expect("rows come before the table is closed");
+        let done = sink.push(cells);
         done.map_err(|error| self.named(error))
     }
 
     fn close(&mut self) -> Result<(), TablesError> {
         let sink = self.sink.take().expect("a table is closed once");
-        let file = match sink {
-            Sink::Parquet(table) => table.finish().map_err(SinkError::from),
-            Sink::Csv(table) => table.finish().map_err(SinkError::from),
-            Sink::Jsonl(table) => table.finish().map_err(SinkError::from),
-        };
-        file.and_then(|file| Ok(file.sync_all()?)).map_err(|error| self.named(error))
+        sink.finish().and_then(|file| Ok(file.sync_all()?)).map_err(|error| self.named(error))
     }
 
     fn publish(&self) -> Result<(), TablesError> {
