@@ -2,6 +2,7 @@
 
 pub mod edit;
 mod filter;
+pub mod gazetteer;
 mod id;
 mod image;
 mod location;

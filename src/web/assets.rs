@@ -16,6 +16,7 @@ struct Asset {
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const DRAWING: &str = "image/svg+xml";
+const LINES: &str = "application/octet-stream";
 
 macro_rules! assets {
     ($($name:literal $media_type:ident,)+) => {
@@ -47,6 +48,8 @@ const ASSETS: &[Asset] = assets! {
     "htmx-2.0.11.min.js" SCRIPT,
     "icons.svg" DRAWING,
     "favicon.svg" DRAWING,
+    "world-50m.bin" LINES,
+    "world-10m.bin" LINES,
 };
 
 /// Scripts import each other by name alone, so all files share one hash and one folder.
