@@ -26,7 +26,7 @@ pub use history::{HistoryEntry, Undone, list_history, redo_batch, undo_batch};
 pub use outbox::{Keep, OutboxCount, OutboxCursor, OutboxEntry, count_outbox, list_outbox, resolve_conflict, retry_failed};
 pub use write_back::{PendingField, WriteBack, WriteBackFile, list_write_backs, record_conflict, record_failed, record_written};
 
-use self::shown::{Shown, lock_shown, write_shown};
+pub(super) use self::shown::{Shown, lock_shown, write_shown};
 use super::{
     image::unreadable,
     sql::{Sql, Wanted},
@@ -280,7 +280,11 @@ impl Pen {
             let before = self.new[index].get(field);
             let mut after = before.clone();
             for change in changes.iter().filter(|change| change.field() == field) {
-                after = change.apply(&after)?;
+                after = match (change, &after) {
+                    // The one change that looks at another field: the coordinates, which come before their names.
+                    (Change::NamePlace, Value::Place(said)) if said.is_empty() => Value::Place(self.new[index].place_of_coordinates()),
+                    (change, after) => change.apply(after)?,
+                };
             }
             if !is_news(&before, &after) {
                 continue;

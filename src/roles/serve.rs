@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     db::{self, Db},
     models::ImageId,
-    pipeline::{PictureContext, PictureMaker, PictureProgress, SidecarWriter, WantedPictures, WriteBackContext},
+    pipeline::{PictureContext, PictureMaker, PictureProgress, PlaceNamer, SidecarWriter, WantedPictures, WriteBackContext},
     queue::Queue,
     services::Services,
     web,
@@ -31,6 +31,7 @@ const SCAN_CONNECTIONS: u32 = 8;
 /// One for each of the few threads that make pictures, as they need it.
 const PICTURE_CONNECTIONS: u32 = 4;
 const WRITE_BACK_CONNECTIONS: u32 = 1;
+const PLACE_NAMES_CONNECTIONS: u32 = 1;
 
 /// Runs the role until Ctrl-C or SIGTERM.
 ///
@@ -69,6 +70,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
         vaults: config.vaults.clone(),
         rescan: Box::new(move |folders| changed.ask(folders)),
     })?;
+    let place_namer = PlaceNamer::start(connect(PLACE_NAMES_CONNECTIONS)?)?;
     let button = Arc::clone(&scans.asked);
     let served = runtime.block_on(async {
         tokio::spawn(async move { pass_on_requests(&queue, &button).await });
@@ -86,6 +88,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     if let Some(writer) = writer {
         writer.stop();
     }
+    place_namer.stop();
     scans.stop();
     pictures.stop();
     drop(services);

@@ -5,4 +5,5 @@ mod gallery;
 mod grouping;
 mod image;
 mod ingest;
+mod places;
 mod query;
