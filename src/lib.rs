@@ -10,12 +10,12 @@
 //! telemetry.rs  tracing to stderr; progress bars that share the terminal with it
 //! roles/        WHAT RUNS: serve, scan, export, demo, doctor and the hidden children; wiring only
 //! services/     the embedded default: finds, starts, guards and joins a private Postgres and Redis
-//! models/       the nouns: plain values, no I/O
+//! models/       the nouns: plain values, no I/O; what places on earth are called
 //! media/        bytes to facts and pixels, and changes into sidecars; the only place that decodes pictures or speaks rexiv2
 //! scan/         find and file: walk, read, group, ingest
 //! db/           the truth: Diesel, one file per area of questions
 //! queue/        work in flight: the only place that speaks Redis
-//! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars
+//! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars; names of places
 //! web/          what a person sees: actix, askama, htmx, and the JSON API
 //! ```
 //!
@@ -43,6 +43,8 @@
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
 //! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
 //! page    filter + cursor → at most three queries → struct → template
+//! places  coordinates → models::gazetteer → gps_… columns and words (scan and edit at once, the rest in the background); said ones win
+//! map     box + zoom → whole squares → counted by trigger, or the filter's images one by one → clusters → marks in the browser
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! ```
 

@@ -14,6 +14,7 @@ pub mod health;
 pub mod image;
 pub mod ingest;
 pub mod known;
+pub mod map;
 pub mod pictures;
 pub mod places;
 mod query;

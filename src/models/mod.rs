@@ -6,6 +6,7 @@ pub mod gazetteer;
 mod id;
 mod image;
 mod location;
+pub mod map;
 mod picture;
 pub mod query;
 mod words;

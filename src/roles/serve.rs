@@ -49,6 +49,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
     let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), host.clone());
+    let state = state.with_map(config.map.clone());
     // Listening comes first: a taken port is said before anything is begun.
     let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
     let pictures = PictureMaker::start(PictureContext {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     State, WebError,
     folders::FolderHead,
+    map::query_words,
     page::{self, Layout, Pairs, Tab},
     tiles::{Day, count_days, days},
 };
@@ -18,7 +19,7 @@ use crate::{
         gallery::{GalleryCard, list_cards, list_cards_of_days},
         timeline::{find_timeline_day, list_marks},
     },
-    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query, query::Term},
+    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query},
 };
 
 /// Images that a page brings along: enough for a tall screen.
@@ -252,11 +253,7 @@ fn query_chips(filter: &Filter) -> Vec<Chip> {
     let chip = |(gone, part): (usize, &Query)| {
         let others = parts.iter().enumerate().filter(|(index, _)| *index != gone).map(|(_, part)| part.clone());
         let other = Filter { query: Query::all(others), ..filter.clone() };
-        let words = match part {
-            Query::Term(Term::Words(text) | Term::Phrase(text)) => format!("“{text}”"),
-            part => part.to_string(),
-        };
-        Chip { words, without: page::address("/", &other, &[]) }
+        Chip { words: query_words(part), without: page::address("/", &other, &[]) }
     };
     parts.iter().enumerate().map(chip).collect()
 }

@@ -10,6 +10,7 @@ use askama::Template;
 use super::{
     State, WebError,
     error::or_not_found,
+    map::PlaceView,
     page::{self, Htmx, Layout, Pairs, Tab},
     tiles,
 };
@@ -78,6 +79,7 @@ struct ImageView {
     stars: usize,
     is_rejected: bool,
     facts: Vec<Fact>,
+    place: PlaceView,
     /// Keyword, and the gallery of it.
     keywords: Vec<(String, String)>,
     files: Vec<FileLine>,
@@ -177,6 +179,7 @@ fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
         stars: usize::try_from(rating).unwrap_or(0),
         is_rejected: rating < 0,
         facts: facts(image),
+        place: PlaceView::of(image, filter),
         keywords: keywords(image),
         can_split: files.iter().filter(|file| file.format.kind() != FileKind::Sidecar).count() > 1,
         files: files.iter().map(file_line).collect(),

@@ -15,6 +15,7 @@ mod gallery;
 mod grouping;
 mod guard;
 mod image;
+mod map;
 pub mod metrics;
 mod page;
 mod routes;

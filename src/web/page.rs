@@ -40,6 +40,8 @@ pub(super) enum Tab {
     Photos,
     /// The folders.
     Folders,
+    /// The map.
+    Map,
     /// Neither.
     None,
 }
@@ -89,6 +91,16 @@ impl Layout {
     /// Whether the gallery is current.
     pub(super) fn is_photos(&self) -> bool {
         self.tab == Tab::Photos
+    }
+
+    /// Whether the map is current.
+    pub(super) fn is_map(&self) -> bool {
+        self.tab == Tab::Map
+    }
+
+    /// The map of this filter.
+    pub(super) fn map_href(&self) -> String {
+        address("/map", &self.filter, &[])
     }
 
     /// Whether the folders are current.

@@ -4,14 +4,19 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView};
 use crate::{
+    config::MapConfig,
     db::{
         Db,
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
+        map::{Cluster, CountryCount, list_clusters, list_places},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
     },
-    models::{Filter, ImageId},
+    models::{
+        Filter, ImageId,
+        map::{Cell, View},
+    },
     queue::Queue,
 };
 
@@ -31,6 +36,8 @@ pub struct State {
     pub thumbs_dir: PathBuf,
     /// This machine's name, as `vault_mounts` knows it.
     pub host: String,
+    /// Where the map's tiles come from, if from anywhere.
+    pub map: MapConfig,
     /// When the server was made.
     pub started_at: Instant,
     /// Counters of requests.
@@ -38,6 +45,8 @@ pub struct State {
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
+    clusters: Cache<(Question, u8, Vec<Cell>), Vec<Cluster>>,
+    places: Cache<Question, Vec<CountryCount>>,
     counts: Cache<(), Counts>,
 }
 
@@ -49,13 +58,21 @@ impl State {
             queue,
             thumbs_dir,
             host,
+            map: MapConfig::default(),
             started_at: Instant::now(),
             metrics: Metrics::default(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),
+            clusters: Cache::default(),
+            places: Cache::default(),
             counts: Cache::default(),
         }
+    }
+
+    /// Shows the map as configured.
+    pub fn with_map(self, map: MapConfig) -> Self {
+        Self { map, ..self }
     }
 
     /// Counts the facets of a filter; an answer that took long is kept for a while.
@@ -87,6 +104,29 @@ impl State {
     pub async fn timeline(&self, filter: &Filter) -> Result<Arc<Vec<TimelineDay>>, WebError> {
         let filter = filter.clone();
         self.timelines.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| timeline(conn, &filter)).await?)).await
+    }
+
+    /// Lists the clusters of a view within a filter; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clusters(&self, filter: &Filter, view: &View) -> Result<Arc<Vec<Cluster>>, WebError> {
+        let (filter, view) = (filter.clone(), view.clone());
+        if filter.is_all() {
+            // Counted beforehand: asking is as quick as remembering.
+            return Ok(Arc::new(self.db.run(move |conn| list_clusters(conn, &filter, &view)).await?));
+        }
+        let question = (filter.to_pairs(), view.zoom, view.blocks.clone());
+        self.clusters.get(question, async || Ok(self.db.run(move |conn| list_clusters(conn, &filter, &view)).await?)).await
+    }
+
+    /// Counts the countries and towns of a filter; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn places(&self, filter: &Filter) -> Result<Arc<Vec<CountryCount>>, WebError> {
+        let filter = filter.clone();
+        self.places.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| list_places(conn, &filter)).await?)).await
     }
 
     /// Counts everything; an answer that took long is kept for a while.

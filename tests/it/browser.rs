@@ -5,6 +5,7 @@ mod days;
 mod fingers;
 mod folders;
 mod grouping;
+mod map;
 mod search;
 
 use std::{

@@ -11,6 +11,7 @@ mod doctor;
 mod edits;
 mod grouping;
 mod layers;
+mod map;
 mod metadata;
 mod migrations;
 mod pages;

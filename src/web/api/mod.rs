@@ -6,16 +6,18 @@ mod edits;
 mod health;
 mod images;
 mod lists;
+pub(super) mod map;
 mod searches;
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::OpenApi;
 
-pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
+pub(super) use edits::{AUTHOR, edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
+pub(super) use map::get_map;
 pub(super) use searches::{forget_search, list_all_searches, save_search};
 
 /// The description of the API.
@@ -42,6 +44,7 @@ pub(super) use searches::{forget_search, list_all_searches, save_search};
         edits::retry,
         lists::get_timeline,
         lists::get_facets,
+        map::get_map,
         lists::list_all_folders,
         lists::list_all_scans,
         lists::start_scan,
