@@ -66,6 +66,8 @@ pub struct Config {
     pub thumbs: ThumbsConfig,
     /// Backups.
     pub backup: BackupConfig,
+    /// The map.
+    pub map: MapConfig,
     /// Logs.
     pub log: LogConfig,
     /// Vaults with a fixed place on this host.
@@ -171,6 +173,35 @@ impl TryFrom<String> for TimeOfDay {
         }
         let time = NaiveTime::parse_from_str(&text, "%H:%M");
         time.map(|time| Self(Some(time))).map_err(|_| format!("`{text}` is no time of day: expected one such as 03:15, or nothing"))
+    }
+}
+
+/// `[map]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapConfig {
+    /// Address of tiles with `{z}`, `{x}` and `{y}` in it, or empty for the built-in coastlines.
+    pub tile_url: String,
+    /// Whose tiles they are.
+    pub tile_attribution: String,
+}
+
+impl MapConfig {
+    /// The scheme, host and port of the tiles; `None` where there are none, or they come from this server itself.
+    pub fn tile_origin(&self) -> Option<String> {
+        let (scheme, rest) = self.tile_url.split_once("://")?;
+        let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+        Some(format!("{scheme}://{host}"))
+    }
+
+    /// Whether the address is one of tiles, and its host can stand in a header.
+    fn is_usable(&self) -> bool {
+        let is_plain =
+            |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']'));
+        let has_parts = ["{z}", "{x}", "{y}"].iter().all(|part| self.tile_url.contains(part));
+        let origin = self.tile_origin();
+        let host = origin.as_deref().and_then(|origin| origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")));
+        self.tile_url.is_empty() || (has_parts && host.is_some_and(is_plain))
     }
 }
 
@@ -295,6 +326,10 @@ impl Config {
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Value { key, value: "0".into(), expected: "a number above 0", variable: variable_of(key) });
+        }
+        if !self.map.is_usable() {
+            let (key, expected) = ("map.tile_url", "nothing, or https://HOST/… with {z}, {x} and {y} in it");
+            return Err(ConfigError::Value { key, value: self.map.tile_url, expected, variable: variable_of(key) });
         }
         if self.data_dir.as_os_str().is_empty() {
             self.data_dir = default_data_dir();
@@ -433,6 +468,23 @@ mod tests {
         std::fs::write(&path, "[web]\nport = 3\n").unwrap();
         let error = Config::from_layers(Some(&path), []).unwrap_err().to_string();
         assert!(error.contains("local.toml") && error.contains("port"), "{error}");
+    }
+
+    #[test]
+    fn tiles_come_from_an_address_with_places_in_it() {
+        let config = with(&[("HM_MAP_TILE_URL", "https://tiles.example:8443/a/{z}/{x}/{y}.png")]).unwrap();
+        assert_eq!(config.map.tile_origin().as_deref(), Some("https://tiles.example:8443"));
+        assert_eq!(with(&[]).unwrap().map.tile_origin(), None);
+        for bad in [
+            "tiles.example/{z}/{x}/{y}",
+            "https://tiles.example/{z}/{x}",
+            "https://a;b/{z}/{x}/{y}",
+            "javascript://h/{z}{x}{y}",
+            "https:///{z}{x}{y}",
+        ] {
+            let error = with(&[("HM_MAP_TILE_URL", bad)]).unwrap_err().to_string();
+            assert!(error.contains("map.tile_url") && error.contains("{z}"), "{error}");
+        }
     }
 
     #[test]

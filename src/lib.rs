@@ -10,14 +10,14 @@
 //! telemetry.rs  tracing to stderr; progress bars that share the terminal with it
 //! roles/        WHAT RUNS: serve, scan, export, backup, restore, demo, doctor and the hidden children; wiring only
 //! services/     the embedded default: finds, starts, guards and joins a private Postgres and Redis
-//! models/       the nouns: plain values, no I/O
+//! models/       the nouns: plain values, no I/O; what places on earth are called
 //! media/        bytes to facts and pixels, and changes into sidecars; the only place that decodes pictures or speaks rexiv2
 //! scan/         find and file: walk, read, group, ingest
 //! db/           the truth: Diesel, one file per area of questions
 //! export/       images and files on their way out: tables, lists, archives, in bounded memory
 //! backup/       the library as one file, and back: archive, pg_dump and pg_restore, the nightly one
 //! queue/        work in flight: the only place that speaks Redis
-//! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars
+//! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars; names of places
 //! web/          what a person sees: actix, askama, htmx, and the JSON API
 //! ```
 //!
@@ -49,6 +49,8 @@
 //! page    filter + cursor → at most three queries → struct → template
 //! backup  one snapshot → counts + pg_dump → archive, read back → renamed; restore: beside the library, counted, migrated → in its place
 //! export  filter → rows through a cursor → table, list or zip, sent as it grows
+//! places  coordinates → models::gazetteer → gps_… columns and words (scan and edit at once, the rest in the background); said ones win
+//! map     box + zoom → whole squares → counted by trigger, or the filter's images one by one → clusters → marks in the browser
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! ```
 

@@ -29,7 +29,7 @@ pub use outbox::{
 };
 pub use write_back::{PendingField, WriteBack, WriteBackFile, list_write_backs, record_conflict, record_failed, record_written};
 
-use self::shown::{Shown, lock_shown, write_shown};
+pub(super) use self::shown::{Shown, lock_shown, write_shown};
 use super::{
     image::unreadable,
     sql::{Sql, Wanted},
@@ -343,7 +343,11 @@ impl Pen {
             let before = self.new[index].get(field);
             let mut after = before.clone();
             for change in changes.iter().filter(|change| change.field() == field) {
-                after = change.apply(&after)?;
+                after = match (change, &after) {
+                    // The one change that looks at another field: the coordinates, which come before their names.
+                    (Change::NamePlace, Value::Place(said)) if said.is_empty() => Value::Place(self.new[index].place_of_coordinates()),
+                    (change, after) => change.apply(after)?,
+                };
             }
             if !is_news(&before, &after) {
                 continue;

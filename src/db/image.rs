@@ -118,6 +118,18 @@ pub struct ImageRow {
     /// ISO 3166 code of the country.
     #[diesel(sql_type = Nullable<Text>)]
     pub country_code: Option<String>,
+    /// Town at the coordinates, whatever a file or a person says.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub gps_city: Option<String>,
+    /// Its state, province or region.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub gps_state: Option<String>,
+    /// Its country.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub gps_country: Option<String>,
+    /// ISO 3166 code of the country.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub gps_country_code: Option<String>,
     /// Flat keywords.
     #[diesel(sql_type = Array<Text>)]
     pub keywords: Vec<String>,

@@ -143,6 +143,11 @@ pub struct ImageWrite {
     pub state: Option<PlainText>,
     pub country: Option<PlainText>,
     pub country_code: Option<PlainText>,
+    pub gps_city: Option<PlainText>,
+    pub gps_state: Option<PlainText>,
+    pub gps_country: Option<PlainText>,
+    pub gps_country_code: Option<PlainText>,
+    pub gps_edition: Option<i16>,
 }
 
 /// A file as a scan writes it; columns as in the table.

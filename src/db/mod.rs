@@ -16,7 +16,9 @@ pub mod image;
 pub mod ingest;
 pub mod known;
 pub mod library;
+pub mod map;
 pub mod pictures;
+pub mod places;
 mod query;
 pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]

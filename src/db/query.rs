@@ -14,7 +14,7 @@ use super::sql::{Sql, Value, Wanted};
 use crate::models::{
     edit::{ColorLabel, Pick},
     fold,
-    query::{Bounds, EARTH_RADIUS_M, FileType, Has, Is, Name, Near, PartialDate, Query, Term},
+    query::{Area, Bounds, EARTH_RADIUS_M, FileType, Has, Is, Name, Near, PartialDate, Query, Term},
     words,
 };
 
@@ -70,6 +70,7 @@ pub(super) enum One {
     Has(Has),
     Is(Is),
     Near(Near),
+    Within(Area),
 }
 
 /// How file names are looked for.
@@ -225,6 +226,7 @@ impl Condition {
             Term::Has(all) => return Ok(Self::any(all.iter().map(|one| Self::One(One::Has(*one))).collect())),
             Term::Is(all) => return Ok(Self::any(all.iter().map(|one| Self::One(One::Is(*one))).collect())),
             Term::Near(near) => One::Near(*near),
+            Term::Within(area) => One::Within(*area),
         };
         Ok(Self::One(one))
     }
@@ -355,20 +357,30 @@ fn tags(conn: &mut PgConnection, name: &Name) -> QueryResult<Condition> {
 pub(super) type PlaceColumn = (&'static str, &'static str);
 
 macro_rules! place_column {
-    ($column:literal) => {
+    ($said:literal, $derived:literal) => {
         (
-            concat!("i.", $column),
+            concat!("coalesce(i.", $said, ", i.", $derived, ")"),
             concat!(
-                "WITH RECURSIVE names AS ((SELECT ",
-                $column,
-                " AS name FROM images WHERE ",
-                $column,
-                " IS NOT NULL ORDER BY 1 LIMIT 1) \
-                 UNION ALL SELECT (SELECT i.",
-                $column,
-                " FROM images AS i WHERE i.",
-                $column,
-                " > names.name ORDER BY 1 LIMIT 1) \
+                "WITH RECURSIVE names AS ((SELECT coalesce(i.",
+                $said,
+                ", i.",
+                $derived,
+                ") AS name FROM images AS i \
+                    WHERE coalesce(i.",
+                $said,
+                ", i.",
+                $derived,
+                ") IS NOT NULL ORDER BY 1 LIMIT 1) \
+                 UNION ALL SELECT (SELECT coalesce(i.",
+                $said,
+                ", i.",
+                $derived,
+                ") FROM images AS i \
+                    WHERE coalesce(i.",
+                $said,
+                ", i.",
+                $derived,
+                ") > names.name ORDER BY 1 LIMIT 1) \
                  FROM names WHERE names.name IS NOT NULL) \
                  SELECT name FROM names WHERE name IS NOT NULL AND (fold(name) LIKE $1 OR fold(name) LIKE $2) LIMIT $3"
             ),
@@ -376,9 +388,10 @@ macro_rules! place_column {
     };
 }
 
-pub(super) const CITY: PlaceColumn = place_column!("city");
-pub(super) const STATE: PlaceColumn = place_column!("state");
-pub(super) const COUNTRY: PlaceColumn = place_column!("country");
+// What files and people say comes before what the coordinates are called.
+pub(super) const CITY: PlaceColumn = place_column!("city", "gps_city");
+pub(super) const STATE: PlaceColumn = place_column!("state", "gps_state");
+pub(super) const COUNTRY: PlaceColumn = place_column!("country", "gps_country");
 
 /// Names of a column that a word in them begins with, or that are the whole name.
 pub(super) fn place_names(conn: &mut PgConnection, column: PlaceColumn, name: &Name, most: i64) -> QueryResult<Vec<String>> {
@@ -521,7 +534,7 @@ impl One {
                     }
                 }
                 if let Some(code) = code {
-                    sql.text(" OR i.country_code = ").bind(Value::Text(code.clone()));
+                    sql.text(" OR coalesce(i.country_code, i.gps_country_code) = ").bind(Value::Text(code.clone()));
                 }
             }
             // The indexes leave out `none`.
@@ -546,6 +559,7 @@ impl One {
             Self::Has(has) => _ = sql.text(has_sql(*has)),
             Self::Is(is) => _ = sql.text(is_sql(*is)),
             Self::Near(near) => write_near(sql, near),
+            Self::Within(area) => write_within(sql, area),
         }
     }
 }
@@ -598,7 +612,8 @@ fn is_sql(is: Is) -> &'static str {
 fn write_phrase(sql: &mut Sql, pattern: &str) {
     sql.text(
         " AND (fold(concat_ws(E'\\n', i.title, i.description, array_to_string(i.keywords, E'\\n'), \
-         array_to_string(i.hierarchical_keywords, E'\\n'), i.base_name)) LIKE ",
+         array_to_string(i.hierarchical_keywords, E'\\n'), i.base_name, i.city, i.state, i.country, i.gps_city, i.gps_state, \
+         i.gps_country)) LIKE ",
     );
     sql.bind(Value::Text(pattern.to_owned()));
     sql.text(" OR EXISTS (SELECT FROM folders AS f WHERE f.id = i.folder_id AND fold(f.rel_path) LIKE ");
@@ -660,14 +675,24 @@ fn write_ids(sql: &mut Sql, column: &'static str, ids: &[i32]) {
     }
 }
 
+/// A box, over the antimeridian where west is greater than east.
+fn write_within(sql: &mut Sql, area: &Area) {
+    sql.text("i.latitude_deg BETWEEN ").bind(Value::Double(area.south_deg)).text(" AND ").bind(Value::Double(area.north_deg));
+    write_sides(sql, area.west_deg, area.east_deg);
+}
+
+fn write_sides(sql: &mut Sql, west: f64, east: f64) {
+    let crosses = west > east;
+    sql.text(" AND (i.longitude_deg >= ").bind(Value::Double(west));
+    sql.text(if crosses { " OR i.longitude_deg <= " } else { " AND i.longitude_deg <= " }).bind(Value::Double(east)).text(")");
+}
+
 /// A box, which an index knows, and within it the circle.
 fn write_near(sql: &mut Sql, near: &Near) {
     let (south, north, sides) = near.around();
     sql.text("i.latitude_deg BETWEEN ").bind(Value::Double(south)).text(" AND ").bind(Value::Double(north));
     if let Some((west, east)) = sides {
-        let crosses = west > east;
-        sql.text(" AND (i.longitude_deg >= ").bind(Value::Double(west));
-        sql.text(if crosses { " OR i.longitude_deg <= " } else { " AND i.longitude_deg <= " }).bind(Value::Double(east)).text(")");
+        write_sides(sql, west, east);
     }
     // `Near::distance_m`, compared without its arc sine.
     let share = (near.radius_m / (2.0 * EARTH_RADIUS_M)).min(std::f64::consts::FRAC_PI_2).sin().powi(2);

@@ -242,6 +242,18 @@ diesel::table! {
         country_code -> Nullable<Text>,
         /// Every keyword and level of one, folded: tags.name.
         tag_names -> Array<Nullable<Text>>,
+        /// Town at the coordinates; images.city is what a file or a person says.
+        gps_city -> Nullable<Text>,
+        /// Its state, province or region.
+        gps_state -> Nullable<Text>,
+        /// Its country.
+        gps_country -> Nullable<Text>,
+        /// ISO 3166, two capital letters.
+        gps_country_code -> Nullable<Text>,
+        /// hm::models::gazetteer::EDITION that named the coordinates; null where they are still to be named.
+        gps_edition -> Nullable<Int2>,
+        /// Square of the map, of level 24.
+        map_cell -> Nullable<Int8>,
     }
 }
 
@@ -252,6 +264,25 @@ diesel::table! {
     lenses (id) {
         id -> Int4,
         name -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Images of each square of the map on some levels, kept by trigger: a map of a million images is drawn in milliseconds.
+    map_cells (level, cell) {
+        /// 4, 8, 12 or 16: 2^level squares lie side by side around the earth.
+        level -> Int2,
+        /// images.map_cell shifted right to this level.
+        cell -> Int8,
+        /// May be 0.
+        image_count -> Int4,
+        /// Of all its images, in millionths of a degree: their middle is this divided by their number.
+        latitude_sum_udeg -> Int8,
+        /// The same of longitudes.
+        longitude_sum_udeg -> Int8,
     }
 }
 
@@ -273,6 +304,20 @@ diesel::table! {
         /// Why nothing could be made.
         error -> Nullable<Text>,
         made_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Images of each town, as a file, a person or the coordinates call it, kept by trigger.
+    place_counts (country, city) {
+        country -> Text,
+        /// Empty where only the country is known.
+        city -> Text,
+        /// May be 0.
+        image_count -> Int4,
     }
 }
 
@@ -388,7 +433,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     image_edits,
     images,
     lenses,
+    map_cells,
     pictures,
+    place_counts,
     scans,
     searches,
     tags,

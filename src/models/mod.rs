@@ -3,9 +3,11 @@
 pub mod backup;
 pub mod edit;
 mod filter;
+pub mod gazetteer;
 mod id;
 mod image;
 mod location;
+pub mod map;
 mod picture;
 pub mod query;
 mod track;

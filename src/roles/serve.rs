@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     db::{self, Db},
     models::ImageId,
-    pipeline::{PictureContext, PictureMaker, PictureProgress, SidecarWriter, WantedPictures, WriteBackContext},
+    pipeline::{PictureContext, PictureMaker, PictureProgress, PlaceNamer, SidecarWriter, WantedPictures, WriteBackContext},
     queue::Queue,
     services::Services,
     web,
@@ -32,6 +32,7 @@ const SCAN_CONNECTIONS: u32 = 8;
 /// One for each of the few threads that make pictures, as they need it.
 const PICTURE_CONNECTIONS: u32 = 4;
 const WRITE_BACK_CONNECTIONS: u32 = 1;
+const PLACE_NAMES_CONNECTIONS: u32 = 1;
 
 /// Runs the role until Ctrl-C or SIGTERM.
 ///
@@ -50,7 +51,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
     let written = config.vaults.iter().filter(|(_, vault)| vault.write_back).map(|(name, _)| name.clone());
     let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), host.clone());
-    let state = state.writing(written);
+    let state = state.writing(written).with_map(config.map.clone());
     // Listening comes first: a taken port is said before anything is begun.
     let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
     let pictures = PictureMaker::start(PictureContext {
@@ -74,6 +75,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
         rescan: Box::new(move |folders| changed.ask(folders)),
     })?;
     let nightly = Nightly::start(services.database_url().to_owned(), config.clone(), backup_host);
+    let place_namer = PlaceNamer::start(connect(PLACE_NAMES_CONNECTIONS)?)?;
     let button = Arc::clone(&scans.asked);
     let served = runtime.block_on(async {
         tokio::spawn(async move { pass_on_requests(&queue, &button).await });
@@ -94,6 +96,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     if let Some(nightly) = nightly {
         nightly.stop();
     }
+    place_namer.stop();
     scans.stop();
     pictures.stop();
     drop(services);

@@ -20,7 +20,11 @@ use crate::{
         known::{self, KnownFile},
         vaults::MountedVault,
     },
-    models::{FileId, FileRole, FolderId, ImageId, RelPath, words},
+    models::{
+        FileId, FileRole, FolderId, ImageId, RelPath,
+        gazetteer::{EDITION, whereabouts},
+        words,
+    },
 };
 
 /// Writes the folders of one vault.
@@ -248,7 +252,9 @@ impl<'a> Ingest<'a> {
         let names = group.members.iter().map(|member| scan.files[member.file].name.as_str());
         let folder = scan.folder.to_nfc();
         let place = facts.place.clone().unwrap_or_default();
-        let place_names = [&place.city, &place.state, &place.country].into_iter().flatten().map(String::as_str);
+        let coordinates = facts.gps.map(|gps| whereabouts(gps.latitude_deg, gps.longitude_deg)).unwrap_or_default();
+        let said = [&place, &coordinates].into_iter().flat_map(|place| [&place.city, &place.state, &place.country]);
+        let place_names = said.flatten().map(String::as_str);
         for text in texts.into_iter().flatten().chain(place_names).chain(keywords).chain(names).chain([folder.as_str()]) {
             search_words.extend(words(text));
         }
@@ -297,6 +303,11 @@ impl<'a> Ingest<'a> {
             state: place.state.map(PlainText::from),
             country: place.country.map(PlainText::from),
             country_code: place.country_code.map(PlainText::from),
+            gps_edition: facts.gps.map(|_| EDITION),
+            gps_city: coordinates.city.map(PlainText::from),
+            gps_state: coordinates.state.map(PlainText::from),
+            gps_country: coordinates.country.map(PlainText::from),
+            gps_country_code: coordinates.country_code.map(PlainText::from),
         }
     }
 

@@ -16,6 +16,7 @@ struct Asset {
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const DRAWING: &str = "image/svg+xml";
+const LINES: &str = "application/octet-stream";
 
 macro_rules! assets {
     ($($name:literal $media_type:ident,)+) => {
@@ -30,11 +31,13 @@ const ASSETS: &[Asset] = assets! {
     "search.css" STYLE,
     "viewer.css" STYLE,
     "edits.css" STYLE,
+    "map.css" STYLE,
     "theme.js" SCRIPT,
     "hm.js" SCRIPT,
     "complete.js" SCRIPT,
     "dates.js" SCRIPT,
     "edits.js" SCRIPT,
+    "earth.js" SCRIPT,
     "filters.js" SCRIPT,
     "keys.js" SCRIPT,
     "layout.js" SCRIPT,
@@ -42,6 +45,9 @@ const ASSETS: &[Asset] = assets! {
     "marks.js" SCRIPT,
     "outbox.js" SCRIPT,
     "panel.js" SCRIPT,
+    "map.js" SCRIPT,
+    "mercator.js" SCRIPT,
+    "pan.js" SCRIPT,
     "pictures.js" SCRIPT,
     "rate.js" SCRIPT,
     "rows.js" SCRIPT,
@@ -56,6 +62,8 @@ const ASSETS: &[Asset] = assets! {
     "htmx-2.0.11.min.js" SCRIPT,
     "icons.svg" DRAWING,
     "favicon.svg" DRAWING,
+    "world-50m.bin" LINES,
+    "world-10m.bin" LINES,
 };
 
 /// Scripts import each other by name alone, so all files share one hash and one folder.

@@ -10,6 +10,7 @@ use super::{
     edits::color_words,
     error::or_not_found,
     folders::FolderHead,
+    map::query_words,
     page::{self, Layout, Pairs, Tab},
     tiles::{Day, count_days, days},
 };
@@ -268,11 +269,7 @@ fn query_chips(filter: &Filter) -> Vec<Chip> {
     let chip = |(gone, part): (usize, &Query)| {
         let others = parts.iter().enumerate().filter(|(index, _)| *index != gone).map(|(_, part)| part.clone());
         let other = Filter { query: Query::all(others), ..filter.clone() };
-        let words = match part {
-            Query::Term(Term::Words(text) | Term::Phrase(text)) => format!("“{text}”"),
-            part => part.to_string(),
-        };
-        Chip { words, without: page::address("/", &other, &[]) }
+        Chip { words: query_words(part), without: page::address("/", &other, &[]) }
     };
     parts.iter().enumerate().map(chip).collect()
 }

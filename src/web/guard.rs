@@ -27,6 +27,11 @@ const HEADERS: [(&str, &str); 5] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
+/// The policy of a page that also shows pictures of one other place, such as `https://tiles.example`.
+pub(super) fn policy_with_images_of(origin: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&CONTENT_SECURITY_POLICY.replace("img-src 'self'", &format!("img-src 'self' {origin}"))).ok()
+}
+
 /// The names by which a request may call this server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AllowedHosts(IpAddr);
@@ -98,6 +103,14 @@ mod tests {
         for bad in ["evil.example", "evil.example:8017", "127.0.0.1.evil.example", "localhost.evil.example", "192.168.1.2", "", "[::2]"] {
             assert!(!hosts.allow(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn pictures_of_one_other_place_are_allowed_and_nothing_else_of_it() {
+        let policy = policy_with_images_of("https://tiles.example").unwrap();
+        let policy = policy.to_str().unwrap();
+        assert_eq!(policy.matches("tiles.example").count(), 1);
+        assert!(policy.contains("img-src 'self' https://tiles.example data:"), "{policy}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{
     State, WebError,
     edits::{Said, color_words, offset_words, place_name, place_words},
     error::or_not_found,
+    map::PlaceView,
     page::{self, Htmx, Layout, Pairs, Tab},
     tiles,
 };
@@ -125,6 +126,8 @@ struct ImageView {
     edit: EditView,
     /// What was just done.
     said: Said,
+    /// What its coordinates are called, and the ways to the map.
+    place: PlaceView,
     files: Vec<FileLine>,
     can_split: bool,
     grouping: &'static str,
@@ -237,6 +240,7 @@ fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
         facts: facts(image),
         edit: edit_view(image, filter),
         said: Said::default(),
+        place: PlaceView::of(image, filter),
         can_split: files.iter().filter(|file| file.format.kind() != FileKind::Sidecar).count() > 1,
         files: files.iter().map(file_line).collect(),
         grouping: if image.grouping_rule == "person" { "Grouped by hand" } else { "" },

@@ -19,6 +19,7 @@ mod grouping;
 mod guard;
 mod image;
 mod library;
+mod map;
 pub mod metrics;
 mod outbox;
 mod page;

@@ -42,6 +42,8 @@ pub(super) enum Tab {
     Folders,
     /// The library at a glance.
     Library,
+    /// The map.
+    Map,
     /// Neither.
     None,
 }
@@ -101,6 +103,16 @@ impl Layout {
     /// Whether the library at a glance is current.
     pub(super) fn is_library(&self) -> bool {
         self.tab == Tab::Library
+    }
+
+    /// Whether the map is current.
+    pub(super) fn is_map(&self) -> bool {
+        self.tab == Tab::Map
+    }
+
+    /// The map of this filter.
+    pub(super) fn map_href(&self) -> String {
+        address("/map", &self.filter, &[])
     }
 
     /// Whether the folders are current.

@@ -10,8 +10,8 @@ use actix_web::{
 };
 
 use super::{
-    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, metrics, outbox, rate, search, status,
-    tracks,
+    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, map, metrics, outbox, rate, search,
+    status, tracks,
 };
 
 /// One address, for the tests and for whoever wants to know.
@@ -108,6 +108,14 @@ routes! {
     post "/tracks/{track}/apply" => tracks::apply;
     /// Keywords that could be meant by what is typed.
     get "/keywords" => edits::keywords;
+    /// Makes what an image's coordinates are called what the owner says.
+    post "/images/{id}/place-names" => map::name_place;
+    /// The photos of a filter on the map, `?at=` for the place; `?pick=` to choose the place of an image.
+    get "/map" => map::show;
+    /// The greatest towns of a part of the map.
+    get "/map/towns.json" => map::show_towns;
+    /// What a place is called.
+    get "/map/place.json" => map::show_place;
     /// The roots of all vaults.
     get "/folders" => folders::index;
     /// One folder: what is in it, and the gallery of what lies below.
@@ -158,6 +166,8 @@ routes! {
     get "/api/v1/timeline" => api::get_timeline;
     /// Which values a filter could take next.
     get "/api/v1/facets" => api::get_facets;
+    /// The placed images of a filter as clusters, `?bbox=&zoom=`.
+    get "/api/v1/map" => api::get_map;
     /// The folders below one, or the vaults' roots.
     get "/api/v1/folders" => api::list_all_folders;
     /// Searches with a name.

@@ -148,7 +148,7 @@ struct HelpPage {
 const FORMS: &[(&str, &str)] = &[
     (
         "lake trip",
-        "both words, each at the beginning of a word of title, description, keywords, file or folder name; case and accents do not matter",
+        "both words, each at the beginning of a word of title, description, keywords, place, file or folder name; case and accents do not matter",
     ),
     ("\"lake geneva\"", "these words whole and in this order"),
     ("-lake -tag:private", "without what stands behind the dash"),

@@ -6,15 +6,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView, tracks::Tracks};
 use crate::{
+    config::MapConfig,
     db::{
         Db,
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
         library::{LibrarySummary, library_summary},
+        map::{Cluster, CountryCount, list_clusters, list_places},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
     },
-    models::{Filter, ImageId},
+    models::{
+        Filter, ImageId,
+        map::{Cell, View},
+    },
     queue::Queue,
 };
 
@@ -39,6 +44,8 @@ pub struct State {
     pub host: String,
     /// Names of the vaults whose sidecars this process writes.
     pub written_vaults: BTreeSet<String>,
+    /// Where the map's tiles come from, if from anywhere.
+    pub map: MapConfig,
     /// When the server was made.
     pub started_at: Instant,
     /// Counters of requests.
@@ -48,6 +55,8 @@ pub struct State {
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
+    clusters: Cache<(Question, u8, Vec<Cell>), Vec<Cluster>>,
+    places: Cache<Question, Vec<CountryCount>>,
     counts: Cache<(), Counts>,
     library: Cache<(), LibrarySummary>,
     exports: Arc<Semaphore>,
@@ -62,12 +71,15 @@ impl State {
             thumbs_dir,
             host,
             written_vaults: BTreeSet::new(),
+            map: MapConfig::default(),
             started_at: Instant::now(),
             metrics: Metrics::default(),
             tracks: Tracks::default(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),
+            clusters: Cache::default(),
+            places: Cache::default(),
             counts: Cache::default(),
             library: Cache::default(),
             exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
@@ -79,6 +91,11 @@ impl State {
     pub fn writing(mut self, vaults: impl IntoIterator<Item = String>) -> Self {
         self.written_vaults.extend(vaults);
         self
+    }
+
+    /// Shows the map as configured.
+    pub fn with_map(self, map: MapConfig) -> Self {
+        Self { map, ..self }
     }
 
     /// Counts the facets of a filter; an answer that took long is kept for a while.
@@ -110,6 +127,29 @@ impl State {
     pub async fn timeline(&self, filter: &Filter) -> Result<Arc<Vec<TimelineDay>>, WebError> {
         let filter = filter.clone();
         self.timelines.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| timeline(conn, &filter)).await?)).await
+    }
+
+    /// Lists the clusters of a view within a filter; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clusters(&self, filter: &Filter, view: &View) -> Result<Arc<Vec<Cluster>>, WebError> {
+        let (filter, view) = (filter.clone(), view.clone());
+        if filter.is_all() {
+            // Counted beforehand: asking is as quick as remembering.
+            return Ok(Arc::new(self.db.run(move |conn| list_clusters(conn, &filter, &view)).await?));
+        }
+        let question = (filter.to_pairs(), view.zoom, view.blocks.clone());
+        self.clusters.get(question, async || Ok(self.db.run(move |conn| list_clusters(conn, &filter, &view)).await?)).await
+    }
+
+    /// Counts the countries and towns of a filter; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn places(&self, filter: &Filter) -> Result<Arc<Vec<CountryCount>>, WebError> {
+        let filter = filter.clone();
+        self.places.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| list_places(conn, &filter)).await?)).await
     }
 
     /// Counts everything; an answer that took long is kept for a while.

@@ -7,6 +7,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import maps
 import pages
 import pictures
 import report
@@ -19,6 +20,7 @@ GROUPS = {
     "slow": scans.slow,
     "thumbs": pictures.thumbs,
     "pages": pages.pages,
+    "map": maps.maps,
     "start": pages.start,
     "memory": scans.memory,
 }

@@ -173,7 +173,7 @@ class Home:
 
     def empty(self):
         """Forgets all that was scanned, as if the database were new."""
-        self.sql("TRUNCATE vaults, cameras, lenses, timeline_days, facet_counts, scans RESTART IDENTITY CASCADE")
+        self.sql("TRUNCATE vaults, cameras, lenses, timeline_days, facet_counts, tags, map_cells, place_counts, scans RESTART IDENTITY CASCADE")
 
     def stop(self):
         """Ends the server and, after their grace, its services."""

@@ -9,6 +9,7 @@ mod grouping;
 mod library;
 mod outbox;
 mod rate;
+mod map;
 mod search;
 mod track;
 

@@ -14,6 +14,7 @@ mod export;
 mod grouping;
 mod layers;
 mod library;
+mod map;
 mod metadata;
 mod migrations;
 mod pages;

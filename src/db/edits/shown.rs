@@ -13,6 +13,7 @@ use super::as_json;
 use crate::models::{
     Gps, ImageId,
     edit::{Field, Keywords, Place, TakenAt, Value},
+    gazetteer::{EDITION, whereabouts},
     words,
 };
 
@@ -21,9 +22,9 @@ const PERSON: &str = "person";
 
 /// The columns of one image that people change.
 #[derive(Debug, Clone, PartialEq, QueryableByName, Serialize)]
-pub(super) struct Shown {
+pub(in crate::db) struct Shown {
     #[diesel(sql_type = BigInt)]
-    pub(super) id: ImageId,
+    pub(in crate::db) id: ImageId,
     #[diesel(sql_type = Nullable<SmallInt>)]
     rating: Option<i16>,
     #[diesel(sql_type = Text)]
@@ -58,13 +59,24 @@ pub(super) struct Shown {
     country: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     country_code: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    gps_city: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    gps_state: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    gps_country: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    gps_country_code: Option<String>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    gps_edition: Option<i16>,
 }
 
 const COLUMNS: &str = "id, rating, pick, color_label, title, description, keywords, hierarchical_keywords, latitude_deg, longitude_deg, \
-    altitude_m, captured_at, captured_at_source, captured_offset_minutes, city, state, country, country_code";
+    altitude_m, captured_at, captured_at_source, captured_offset_minutes, city, state, country, country_code, \
+    gps_city, gps_state, gps_country, gps_country_code, gps_edition";
 
 /// Reads what images show and holds them until the transaction ends, in one order for everybody, so that nobody waits in a ring.
-pub(super) fn lock_shown(conn: &mut PgConnection, images: &[ImageId]) -> QueryResult<Vec<Shown>> {
+pub(in crate::db) fn lock_shown(conn: &mut PgConnection, images: &[ImageId]) -> QueryResult<Vec<Shown>> {
     sql_query(format!("SELECT {COLUMNS} FROM images WHERE id = ANY($1) ORDER BY id FOR UPDATE")).bind::<Array<BigInt>, _>(images).load(conn)
 }
 
@@ -113,6 +125,7 @@ impl Shown {
                 self.latitude_deg = gps.map(|gps| gps.latitude_deg);
                 self.longitude_deg = gps.map(|gps| gps.longitude_deg);
                 self.altitude_m = gps.and_then(|gps| gps.altitude_m);
+                self.name_coordinates();
             }
             Value::CapturedAt(time) => {
                 self.captured_at = time.local;
@@ -125,17 +138,33 @@ impl Shown {
         }
     }
 
+    /// Says what the coordinates are called, beside what is said about the place.
+    pub(in crate::db) fn name_coordinates(&mut self) {
+        let coordinates = self.latitude_deg.zip(self.longitude_deg);
+        let Place { city, state, country, country_code } = self.place_of_coordinates();
+        (self.gps_city, self.gps_state, self.gps_country, self.gps_country_code) = (city, state, country, country_code);
+        self.gps_edition = coordinates.map(|_| EDITION);
+    }
+
+    /// What the coordinates are called; nothing where there are none, or at sea.
+    pub(super) fn place_of_coordinates(&self) -> Place {
+        let coordinates = self.latitude_deg.zip(self.longitude_deg);
+        coordinates.map(|(latitude_deg, longitude_deg)| whereabouts(latitude_deg, longitude_deg)).unwrap_or_default()
+    }
+
     /// Whether the same words find both.
     fn has_words_of(&self, other: &Self) -> bool {
-        fn texts(shown: &Shown) -> [&Option<String>; 5] {
-            [&shown.title, &shown.description, &shown.city, &shown.state, &shown.country]
+        fn texts(shown: &Shown) -> [&Option<String>; 8] {
+            let Shown { title, description, city, state, country, gps_city, gps_state, gps_country, .. } = shown;
+            [title, description, city, state, country, gps_city, gps_state, gps_country]
         }
         texts(self) == texts(other) && self.keywords == other.keywords && self.hierarchical_keywords == other.hierarchical_keywords
     }
 
     fn words(&self, names: &Names) -> Vec<String> {
-        let optional = [&self.title, &self.description, &self.city, &self.state, &self.country];
-        let texts = optional.into_iter().flatten().chain(&self.keywords).chain(&self.hierarchical_keywords).chain(&names.file_names);
+        let places = [&self.city, &self.state, &self.country, &self.gps_city, &self.gps_state, &self.gps_country];
+        let optional = [&self.title, &self.description].into_iter().chain(places);
+        let texts = optional.flatten().chain(&self.keywords).chain(&self.hierarchical_keywords).chain(&names.file_names);
         let all: BTreeSet<String> = texts.chain([&names.base_name, &names.folder]).flat_map(|text| words(text)).collect();
         all.into_iter().collect()
     }
@@ -167,7 +196,7 @@ struct ShownWrite<'a> {
 }
 
 /// Shows what changed from the first of each pair to the second.
-pub(super) fn write_shown(conn: &mut PgConnection, changed: &[(Shown, Shown)]) -> QueryResult<()> {
+pub(in crate::db) fn write_shown(conn: &mut PgConnection, changed: &[(Shown, Shown)]) -> QueryResult<()> {
     let worded: Vec<ImageId> = changed.iter().filter(|(old, new)| !new.has_words_of(old)).map(|(_, new)| new.id).collect();
     let names: HashMap<ImageId, Names> = if worded.is_empty() {
         HashMap::new()

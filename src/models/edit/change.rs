@@ -21,6 +21,8 @@ pub enum Change {
     ShiftTime(TimeDelta),
     /// Names the zone, in minutes east of UTC, or takes it away. The time on the clock stays.
     SetOffset(Option<i16>),
+    /// Names the place as its coordinates are called, where nobody has named it.
+    NamePlace,
 }
 
 impl Change {
@@ -31,6 +33,7 @@ impl Change {
             Self::StepRating(_) | Self::Unreject => Field::Rating,
             Self::AddKeywords(_) | Self::RemoveKeywords(_) => Field::Keywords,
             Self::ShiftTime(_) | Self::SetOffset(_) => Field::CapturedAt,
+            Self::NamePlace => Field::Place,
         }
     }
 
@@ -46,7 +49,8 @@ impl Change {
         })
     }
 
-    /// What an image says after it that says `current` now.
+    /// What an image says after it that says `current` now. A place that nobody has named is not for this to name: whoever knows the
+    /// coordinates does; one that has a name keeps it.
     ///
     /// # Errors
     /// [`EditError`] when the result makes no sense, such as a time in the year 0.
@@ -62,6 +66,7 @@ impl Change {
             (Self::SetOffset(offset_minutes), Value::CapturedAt(now)) => {
                 Value::CapturedAt(TakenAt { local: now.local, offset_minutes: *offset_minutes, source: None }).checked()
             }
+            (Self::NamePlace, Value::Place(_)) => Ok(current.clone()),
             (change, current) => Err(EditError::new(change.field(), format!("cannot be changed through `{}`", current.field()))),
         }
     }

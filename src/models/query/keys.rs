@@ -55,6 +55,7 @@ pub const KEYS: &[KeyHelp] = &[
     key("has", &[], "what is there", &["has:gps", "has:raw|sidecar", "-has:title"]),
     key("is", &[], "what it is", &["is:unrated", "is:rejected|missing", "is:final"]),
     key("near", &[], "within a distance (m, km or mi) of a place, as latitude, longitude, radius", &["near:43.18,-89.28,5km"]),
+    key("within", &["bbox"], "inside a box, as south, west, north, east in degrees", &["within:43.1,-89.4,43.3,-89.1"]),
     key("place", &["location"], "a word of city, region or country, from its beginning; or the whole name in quotes", &["place:wisconsin"]),
     key("city", &["town"], "city", &["city:zürich", "city:\"New York\""]),
     key("state", &["region", "province"], "state, province or region", &["state:bavaria"]),

@@ -24,7 +24,7 @@ mod value;
 pub use complete::{Completion, Slot};
 pub use error::QueryError;
 pub use keys::{KEYS, KeyHelp};
-pub use terms::{EARTH_RADIUS_M, FileType, Has, Is, Name, Near, PartialDate, Term};
+pub use terms::{Area, EARTH_RADIUS_M, FileType, Has, Is, Name, Near, PartialDate, Term};
 pub use value::Bounds;
 
 /// Longest text of a query, in characters.

@@ -9,7 +9,7 @@ use super::{
         FileFormat,
         edit::{ColorLabel, Pick},
     },
-    Bounds, DEEPEST, FileType, Has, Is, KEYS, LONGEST_QUERY, MOST_TERMS, Name, Near, PartialDate, Query, QueryError, Term,
+    Area, Bounds, DEEPEST, FileType, Has, Is, KEYS, LONGEST_QUERY, MOST_TERMS, Name, Near, PartialDate, Query, QueryError, Term,
     error::nearest,
     keys,
     lex::{Kind, Token, tokens},
@@ -182,6 +182,7 @@ impl Pair<'_> {
                 Is::ALL.iter().copied().find(|is| is.word() == word)
             })?),
             "near" => Term::Near(self.near()?),
+            "within" => Term::Within(self.within()?),
             "iso" => Term::Iso(self.ordered("an ISO speed such as >=3200", |text| whole(text, 0, 100_000_000))?),
             "f" => Term::FNumber(self.ordered("an f-number such as <2.8", |text| decimal(text.trim_start_matches("f/"), 1e3))?),
             "exposure" => Term::Exposure(self.ordered("seconds such as 1/250, >=2 or 2..30", seconds)?),
@@ -263,6 +264,19 @@ impl Pair<'_> {
             return Err(fail());
         }
         Ok(Near { latitude_deg, longitude_deg, radius_m })
+    }
+
+    fn within(&self) -> Result<Area, QueryError> {
+        const EXPECTED: &str = "the sides of a box as south, west, north, east, such as 43.1,-89.4,43.3,-89.1";
+        let fail = || self.error(0, self.value, EXPECTED);
+        let mut parts = self.value.split(',').map(str::trim);
+        let mut degrees = |most: f64| parts.next()?.parse::<f64>().ok().filter(|degrees| degrees.abs() <= most);
+        let mut side = |most| degrees(most).ok_or_else(fail);
+        let area = Area { south_deg: side(90.0)?, west_deg: side(180.0)?, north_deg: side(90.0)?, east_deg: side(180.0)? };
+        if parts.next().is_some() || area.south_deg > area.north_deg {
+            return Err(fail());
+        }
+        Ok(area)
     }
 }
 
@@ -385,6 +399,7 @@ mod tests {
             ("exposure:1/250 exposure:>=0.5s exposure:30", "exposure:1/250 exposure:>=1/2 exposure:30"),
             ("size:>1.5MB size:20mb size:7", "size:>1500kB size:20MB size:7"),
             ("near:43.18,-89.28,3mi near:1,2", "near:43.18,-89.28,4828.032m near:1,2,1km"),
+            ("within:-17.5,179,-16,-179", "within:-17.5,179,-16,-179"),
             ("has:GPS|Raw type:jpg|HEIC", "has:gps|raw type:jpeg|heic"),
             ("camera:\"say \\\"cheese\\\"\"", "camera:\"say \\\"cheese\\\"\""),
             ("\"lake geneva\"", "\"lake geneva\""),
@@ -416,6 +431,8 @@ mod tests {
             ("\"\"", 0, 2, None),
             ("near:91,0,5km", 5, 8, None),
             ("near:1,2,0km", 5, 7, None),
+            ("within:2,0,1,3", 7, 7, None),
+            ("within:1,2,3", 7, 5, None),
             ("iso:high", 4, 4, None),
             ("size:-1", 5, 2, None),
         ] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{super::FileFormat, Bounds, FileType, Name, Near, PartialDate, Query, Term};
+use super::{super::FileFormat, Area, Bounds, FileType, Name, Near, PartialDate, Query, Term};
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,6 +59,7 @@ impl fmt::Display for Term {
             Self::Has(all) => list(f, "has", all.iter().map(|one| one.word())),
             Self::Is(all) => list(f, "is", all.iter().map(|one| one.word())),
             Self::Near(near) => write!(f, "near:{near}"),
+            Self::Within(area) => write!(f, "within:{area}"),
         }
     }
 }
@@ -96,6 +97,12 @@ impl fmt::Display for Near {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},{},", self.latitude_deg, self.longitude_deg)?;
         if self.radius_m % 1000.0 == 0.0 { write!(f, "{}km", self.radius_m / 1000.0) } else { write!(f, "{}m", self.radius_m) }
+    }
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{},{},{}", self.south_deg, self.west_deg, self.north_deg, self.east_deg)
     }
 }
 

@@ -137,6 +137,28 @@ impl Near {
     }
 }
 
+/// A box on the earth between two parallels and two meridians, its sides included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Area {
+    /// Degrees north, -90..=90; not above `north_deg`.
+    pub south_deg: f64,
+    /// Degrees east, -180..=180; above `east_deg` where the box crosses the antimeridian.
+    pub west_deg: f64,
+    /// Degrees north, -90..=90.
+    pub north_deg: f64,
+    /// Degrees east, -180..=180.
+    pub east_deg: f64,
+}
+
+impl Area {
+    /// Whether a place lies in it.
+    pub fn holds(&self, latitude_deg: f64, longitude_deg: f64) -> bool {
+        let (from_west, to_east) = (longitude_deg >= self.west_deg, longitude_deg <= self.east_deg);
+        let is_between = if self.west_deg > self.east_deg { from_west || to_east } else { from_west && to_east };
+        (self.south_deg..=self.north_deg).contains(&latitude_deg) && is_between
+    }
+}
+
 /// What kind of file an image must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileType {
@@ -189,7 +211,7 @@ words! {
         Tags "tags" "At least one keyword.",
         Camera "camera" "A camera is known.",
         Lens "lens" "A lens is known.",
-        Place "place" "A city, region or country.",
+        Place "place" "A city, region or country named by a file or a person.",
         Edits "edits" "Something about it was changed here.",
     }
 }
@@ -276,6 +298,8 @@ pub enum Term {
     Is(Vec<Is>),
     /// In a circle.
     Near(Near),
+    /// In a box.
+    Within(Area),
 }
 
 #[cfg(test)]

@@ -110,6 +110,9 @@ pub(super) struct EditRequest {
     shift_time_s: Option<i64>,
     /// Names the zone in minutes east of UTC, or null to take it away; the time on the clock stays.
     set_offset_minutes: Option<i16>,
+    /// Names the place as the coordinates are called (`gps_place`), where no file and nobody has named it: from then on that is what
+    /// the owner says, and goes into sidecars as any other edit.
+    name_places: Option<bool>,
 }
 
 /// What came of an action.
@@ -204,8 +207,18 @@ pub(in crate::web) async fn edit_image(state: Data<State>, id: Path<String>, bod
     (status = 403, description = "Sent by another site", body = ErrorBody),
 ))]
 pub(in crate::web) async fn edit_many(state: Data<State>, body: web::Bytes) -> Result<HttpResponse, WebError> {
-    const KEYS: [&str; 9] =
-        ["images", "filter", "except", "set", "step_rating", "add_keywords", "remove_keywords", "shift_time_s", "set_offset_minutes"];
+    const KEYS: [&str; 10] = [
+        "images",
+        "filter",
+        "except",
+        "set",
+        "step_rating",
+        "add_keywords",
+        "remove_keywords",
+        "shift_time_s",
+        "set_offset_minutes",
+        "name_places",
+    ];
     let request = object(&body, &KEYS)?;
     let selection = selection(&request)?;
     let changes = changes(&request)?;
@@ -273,6 +286,11 @@ fn changes(request: &Map<String, Json>) -> Result<Vec<Change>, WebError> {
     if let Some(minutes) = request.get("set_offset_minutes") {
         let offset = Option::deserialize(minutes).map_err(|_| bad("`set_offset_minutes` is expected to be a whole number or null"))?;
         changes.push(Change::SetOffset(offset));
+    }
+    match request.get("name_places") {
+        None | Some(Json::Bool(false)) => {}
+        Some(Json::Bool(true)) => changes.push(Change::NamePlace),
+        Some(_) => return Err(bad("`name_places` is expected to be true or false")),
     }
     Ok(changes)
 }

@@ -16,7 +16,7 @@ use crate::{
         gallery::{GalleryCard, list_cards},
         image::{ImageFile, ImagePage, find_image},
     },
-    models::{Cursor, Direction, Filter, ImageId, PictureSize},
+    models::{Cursor, Direction, Filter, ImageId, PictureSize, edit::Place},
     web::{
         State, WebError,
         error::{ErrorBody, or_not_found},
@@ -130,11 +130,11 @@ impl From<GalleryCard> for ImageCard {
     }
 }
 
-fn picture_url(image: ImageId, size: &str, key: Option<&str>) -> Option<String> {
+pub(super) fn picture_url(image: ImageId, size: &str, key: Option<&str>) -> Option<String> {
     key.map(|key| format!("/pictures/{image}/{size}?key={key}"))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -208,6 +208,8 @@ pub(super) struct ImageDetail {
     country: Option<String>,
     /// ISO 3166.
     country_code: Option<String>,
+    /// What the coordinates are called, whatever a file or a person says; null without coordinates, and at sea.
+    gps_place: Option<PlaceNames>,
     keywords: Vec<String>,
     /// `|` between levels.
     hierarchical_keywords: Vec<String>,
@@ -226,6 +228,28 @@ pub(super) struct ImageDetail {
     thumbnail_url: Option<String>,
     proxy_url: Option<String>,
     files: Vec<FileDetail>,
+}
+
+/// The names of a place.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlaceNames {
+    city: Option<String>,
+    /// State, province or region.
+    state: Option<String>,
+    country: Option<String>,
+    /// ISO 3166.
+    country_code: Option<String>,
+}
+
+impl PlaceNames {
+    /// The names, if there is any.
+    pub(super) fn of(place: Place) -> Option<Self> {
+        if place.is_empty() {
+            return None;
+        }
+        let Place { city, state, country, country_code } = place;
+        Some(Self { city, state, country, country_code })
+    }
 }
 
 /// One file of an image.
@@ -288,6 +312,12 @@ impl From<ImagePage> for ImageDetail {
             rating: image.rating,
             pick: image.pick,
             color_label: image.color_label,
+            gps_place: PlaceNames::of(Place {
+                city: image.gps_city,
+                state: image.gps_state,
+                country: image.gps_country,
+                country_code: image.gps_country_code,
+            }),
             city: image.city,
             state: image.state,
             country: image.country,

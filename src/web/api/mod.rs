@@ -8,6 +8,7 @@ mod health;
 mod images;
 mod library;
 mod lists;
+pub(super) mod map;
 mod searches;
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
@@ -20,6 +21,7 @@ pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use library::get_library;
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
+pub(super) use map::get_map;
 pub(super) use searches::{forget_search, list_all_searches, save_search};
 
 /// The description of the API.
@@ -48,6 +50,7 @@ pub(super) use searches::{forget_search, list_all_searches, save_search};
         library::get_library,
         lists::get_timeline,
         lists::get_facets,
+        map::get_map,
         lists::list_all_folders,
         lists::list_all_scans,
         lists::start_scan,

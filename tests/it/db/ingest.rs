@@ -89,6 +89,11 @@ fn full(place: &Place, id: i64) -> (ImageWrite, FileWrite) {
         state: None,
         country: Some("".into()),
         country_code: Some("FR".into()),
+        gps_city: Some("Town".into()),
+        gps_state: None,
+        gps_country: Some("Country".into()),
+        gps_country_code: Some("CC".into()),
+        gps_edition: Some(1),
     };
     let facts = Facts {
         description: Some(text.to_owned()),

@@ -5,4 +5,6 @@ mod gallery;
 mod grouping;
 mod image;
 mod ingest;
+mod map;
+mod places;
 mod query;

@@ -60,6 +60,8 @@ struct Known {
     size_px: Option<(i32, i32)>,
     city: Option<String>,
     country: Option<(&'static str, &'static str)>,
+    /// What the coordinates are called: city, country, code.
+    gps: Option<(&'static str, &'static str, &'static str)>,
     label: Option<&'static str>,
     pick: Option<&'static str>,
     /// State of an edit.
@@ -92,7 +94,21 @@ impl Known {
         let texts = [self.title.as_deref(), self.description.as_deref(), Some(self.name.as_str()), Some(folder.as_str())];
         let names = self.files.iter().map(|file| file.0.as_str());
         let keywords = self.keywords.iter().chain(&self.levels).map(String::as_str);
-        texts.into_iter().flatten().chain(names).chain(keywords).flat_map(words).collect()
+        texts.into_iter().flatten().chain(names).chain(keywords).chain(self.place_names()).flat_map(words).collect()
+    }
+
+    fn place_names(&self) -> impl Iterator<Item = &str> {
+        let said = self.city.as_deref().into_iter().chain(self.country.map(|country| country.0));
+        said.chain(self.gps.into_iter().flat_map(|(city, country, _)| [city, country]))
+    }
+
+    /// Where it is said to be, or else where it is.
+    fn city(&self) -> Option<&str> {
+        self.city.as_deref().or(self.gps.map(|gps| gps.0))
+    }
+
+    fn country(&self) -> Option<(&'static str, &'static str)> {
+        self.country.or(self.gps.map(|gps| (gps.1, gps.2)))
     }
 
     fn insert(&self, conn: &mut PgConnection, folder: FolderId) -> ImageId {
@@ -128,8 +144,8 @@ impl Known {
         .execute(conn)
         .unwrap();
         sql_query(
-            "UPDATE images SET city = $2, country = $3, country_code = $4, color_label = coalesce($5, 'none'), pick = coalesce($6, 'none') \
-             WHERE id = $1",
+            "UPDATE images SET city = $2, country = $3, country_code = $4, color_label = coalesce($5, 'none'), pick = coalesce($6, 'none'), \
+             gps_city = $7, gps_country = $8, gps_country_code = $9 WHERE id = $1",
         )
         .bind::<BigInt, _>(id.0)
         .bind::<Nullable<Text>, _>(self.city.as_deref())
@@ -137,6 +153,9 @@ impl Known {
         .bind::<Nullable<Text>, _>(self.country.map(|country| country.1))
         .bind::<Nullable<Text>, _>(self.label)
         .bind::<Nullable<Text>, _>(self.pick)
+        .bind::<Nullable<Text>, _>(self.gps.map(|gps| gps.0))
+        .bind::<Nullable<Text>, _>(self.gps.map(|gps| gps.1))
+        .bind::<Nullable<Text>, _>(self.gps.map(|gps| gps.2))
         .execute(conn)
         .unwrap();
         sql_query(
@@ -199,6 +218,7 @@ fn holds(known: &Known, term: &Term) -> bool {
             texts.extend(known.keywords.iter().chain(&known.levels).cloned());
             texts.extend([known.folder_path(), known.name.clone()]);
             texts.extend(known.title.iter().chain(&known.description).cloned());
+            texts.extend(known.place_names().map(str::to_owned));
             words(text).iter().all(|word| filed.contains(word)) && texts.iter().any(|found| fold(found).contains(&fold(text)))
         }
         Term::Rating(bounds) => bounds.hold(&i64::from(known.rating.unwrap_or(0))),
@@ -237,11 +257,11 @@ fn holds(known: &Known, term: &Term) -> bool {
             let path = known.folders[1..=depth].join("/");
             is_like(&known.folders[depth], name, false) || is_like(&path, name, false)
         }),
-        Term::City(name) => known.city.as_deref().is_some_and(|city| is_place(city, name)),
+        Term::City(name) => known.city().is_some_and(|city| is_place(city, name)),
         Term::State(_) => false,
-        Term::Country(name) => known.country.is_some_and(|country| is_country(country, name)),
+        Term::Country(name) => known.country().is_some_and(|country| is_country(country, name)),
         Term::Place(name) => {
-            known.city.as_deref().is_some_and(|city| is_place(city, name)) || known.country.is_some_and(|country| is_country(country, name))
+            known.city().is_some_and(|city| is_place(city, name)) || known.country().is_some_and(|country| is_country(country, name))
         }
         Term::Label(labels) => labels.iter().any(|label| label.name() == known.label.unwrap_or("none")),
         Term::Pick(picks) => picks.iter().any(|pick| pick.name() == known.pick.unwrap_or("none")),
@@ -283,6 +303,7 @@ fn holds(known: &Known, term: &Term) -> bool {
                 *role == "DERIVATIVE" || (*role == "EXPORT" && software.is_some() && !says_the_same)
             }),
         }),
+        Term::Within(area) => known.place.is_some_and(|(latitude, longitude)| area.holds(latitude, longitude)),
         Term::Near(near) => known.place.is_some_and(|(latitude, longitude)| near.distance_m(latitude, longitude) <= near.radius_m),
     }
 }
@@ -398,6 +419,8 @@ fn random_library(count: usize) -> Library {
         known.size_px = [None, Some((4000, 3000)), Some((6000, 4000))][pick(3)];
         known.city = [None, None, Some("Zürich"), Some("New York")][pick(4)].map(str::to_owned);
         known.country = [None, Some(("Norway", "NO")), Some(("Switzerland", "CH"))][pick(3)];
+        known.gps =
+            [None, Some(("Zürich", "Switzerland", "CH")), Some(("York", "Norway", "NO"))][pick(3)].filter(|_| known.place.is_some());
         (known.label, known.pick) = ([None, Some("red"), Some("purple")][pick(3)], [None, Some("picked"), Some("pending")][pick(3)]);
         known.edit = [None, None, Some("pending"), Some("written"), Some("failed"), Some("conflict")][pick(6)];
         known = known.file(&format!("IMG_{number}.CR2"), "cr2", "ORIGINAL", [None, Some("Firmware 1")][pick(2)]);

@@ -12,6 +12,7 @@ use std::{
 
 use actix_web::{dev::ServerHandle, rt::System, web::Data};
 use hm::{
+    config::MapConfig,
     db::Db,
     queue::Queue,
     web::{State, server},
@@ -34,6 +35,15 @@ impl App {
 
     /// Starts one that also has the tests' Redis, in a name space of its own.
     pub(crate) fn start_with_queue(db: Db, thumbs_dir: &Path, space: Option<&str>) -> Self {
+        Self::start_as(db, thumbs_dir, space, MapConfig::default())
+    }
+
+    /// Starts one that shows the map as configured.
+    pub(crate) fn start_with_map(db: Db, thumbs_dir: &Path, map: MapConfig) -> Self {
+        Self::start_as(db, thumbs_dir, None, map)
+    }
+
+    fn start_as(db: Db, thumbs_dir: &Path, space: Option<&str>, map: MapConfig) -> Self {
         let (thumbs_dir, space) = (thumbs_dir.to_owned(), space.map(str::to_owned));
         let (send, receive) = mpsc::channel();
         thread::spawn(move || {
@@ -42,7 +52,7 @@ impl App {
                     Some(space) => Some(Queue::connect(&super::redis_url()).await.expect("Redis answers").within(&space)),
                     None => None,
                 };
-                let state = State::new(db, queue, thumbs_dir, HOST.to_owned());
+                let state = State::new(db, queue, thumbs_dir, HOST.to_owned()).with_map(map);
                 let listening = server(Data::new(state), "127.0.0.1:0".parse().expect("an address"), 1).expect("a free port");
                 send.send((listening.address, listening.server.handle())).expect("the test waits");
                 listening.server.await

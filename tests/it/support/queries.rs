@@ -3,7 +3,7 @@
 use hm::models::{
     FileFormat, Query,
     edit::{ColorLabel, Pick},
-    query::{Bounds, FileType, Has, Is, Name, Near, PartialDate, Term},
+    query::{Area, Bounds, FileType, Has, Is, Name, Near, PartialDate, Term},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -82,6 +82,8 @@ pub(crate) fn term() -> impl Strategy<Value = Term> {
         1 => proptest::collection::vec(select(Is::ALL), 1..3).prop_map(Term::Is),
         1 => (select(&[(48.1, 11.5), (-17.0, 179.9), (89.9, 0.0)][..]), select(&[500.0, 30_000.0, 2_000_000.0][..]))
             .prop_map(|((latitude_deg, longitude_deg), radius_m)| Term::Near(Near { latitude_deg, longitude_deg, radius_m })),
+        1 => select(&[(48.0, 11.0, 48.105, 12.0), (-18.0, 179.0, 90.0, -179.0), (-90.0, -180.0, 90.0, 180.0), (0.0, 12.0, 1.0, 11.0)][..])
+            .prop_map(|(south_deg, west_deg, north_deg, east_deg)| Term::Within(Area { south_deg, west_deg, north_deg, east_deg })),
     ]
 }
 
