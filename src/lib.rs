@@ -42,6 +42,7 @@
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
 //! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
+//! request same origin? → who asks (cookie, token, or nobody while there are no accounts) → may they? (web::access) → handler
 //! page    filter + cursor → at most three queries → struct → template
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! ```

@@ -1,5 +1,6 @@
 //! The nouns of the library: plain values that parse, format and compare. No I/O, no async, nothing of ours imported.
 
+pub mod account;
 pub mod edit;
 mod filter;
 mod id;
@@ -10,7 +11,7 @@ pub mod query;
 mod words;
 
 pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaType};
-pub use id::{BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, SearchId, VaultId};
+pub use id::{AccountId, BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, SearchId, SessionId, TokenId, VaultId};
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
 pub(crate) use location::nfc;
 pub use location::{InvalidPath, RelPath};

@@ -9,6 +9,7 @@ mod meta_worker;
 mod pixel_worker;
 mod scan;
 mod serve;
+mod user;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(&args, &cli.global, &config),
         Command::Scan(args) => scan::run(&args, &config, &bars),
         Command::Export(args) => export::run(&args, &config),
+        Command::User(args) => user::run(&args, &config),
         Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),

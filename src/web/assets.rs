@@ -26,6 +26,7 @@ macro_rules! assets {
 const ASSETS: &[Asset] = assets! {
     "hm.css" STYLE,
     "gallery.css" STYLE,
+    "accounts.css" STYLE,
     "search.css" STYLE,
     "viewer.css" STYLE,
     "theme.js" SCRIPT,

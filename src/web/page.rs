@@ -9,7 +9,10 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::head
 use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{WebError, assets};
+use super::{
+    WebError, assets,
+    session::{self, Who},
+};
 use crate::models::{self, Filter, ImageId, InvalidFilter, QueryError};
 
 /// Whether htmx (or our own script) asks for a fragment instead of a page.
@@ -84,6 +87,11 @@ impl Layout {
     /// The page of all filters, with these set.
     pub(super) fn filters_href(&self) -> String {
         address("/filters", &self.filter, &[])
+    }
+
+    /// Who asks: `None` on the pages before the door, and where something went wrong.
+    pub(super) fn who(&self) -> Option<Who> {
+        session::current()
     }
 
     /// Whether the gallery is current.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView};
+use super::{WebError, cache::Cache, metrics::Metrics, session::Gate, status::PicturesView};
 use crate::{
     db::{
         Db,
@@ -35,6 +35,10 @@ pub struct State {
     pub started_at: Instant,
     /// Counters of requests.
     pub metrics: Metrics,
+    /// Who may come in.
+    pub gate: Gate,
+    /// Names by which browsers may call this server, beside its address.
+    pub(super) hosts: Vec<String>,
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
@@ -51,11 +55,19 @@ impl State {
             host,
             started_at: Instant::now(),
             metrics: Metrics::default(),
+            gate: Gate::new(false),
+            hosts: Vec::new(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),
             counts: Cache::default(),
         }
+    }
+
+    /// Lets nobody in without an account, from the start: for a server that others can reach, by its address or by these names.
+    #[must_use]
+    pub fn with_accounts(self, hosts: Vec<String>) -> Self {
+        Self { gate: Gate::new(true), hosts, ..self }
     }
 
     /// Counts the facets of a filter; an answer that took long is kept for a while.
