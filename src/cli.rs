@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::models::account::Role;
+
 /// A private library for a household's photographs: finds and groups the files on your disks, shows them by date, never touches an original.
 #[derive(Debug, Parser)]
 #[command(name = "hm", version, max_term_width = 110)]
@@ -45,6 +47,8 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Render a small library to try hm on: photographs nobody took, with real metadata
     Demo(DemoArgs),
+    /// Manage the accounts of people who may sign in
+    User(UserArgs),
     /// Tick off what works on this machine, and say what to do about the rest
     Doctor,
     /// Print the manual of all settings (config/default.toml)
@@ -142,6 +146,46 @@ pub struct DemoArgs {
     /// Moments to render
     #[arg(long, default_value_t = 300)]
     pub count: u32,
+}
+
+/// `hm user`.
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: UserAction,
+}
+
+/// What `hm user` can do. A password is asked for on the terminal; without one, the first line of standard input is it.
+#[derive(Debug, Subcommand)]
+pub enum UserAction {
+    /// List all accounts
+    List,
+    /// Add an account; its password is asked for, or read from standard input
+    Add {
+        /// Name to sign in with
+        name: String,
+        /// viewer (looks), editor (also changes) or owner (also manages accounts) [default: owner for the first account, else viewer]
+        #[arg(long)]
+        role: Option<Role>,
+    },
+    /// Give an account another role
+    Role {
+        /// Name of the account
+        name: String,
+        /// viewer, editor or owner
+        role: Role,
+    },
+    /// Give an account another password, and sign all its browsers out
+    Password {
+        /// Name of the account
+        name: String,
+    },
+    /// Remove an account; what it did stays in the history
+    Remove {
+        /// Name of the account
+        name: String,
+    },
 }
 
 /// Format of a table on disk.

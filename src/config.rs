@@ -105,6 +105,15 @@ pub struct WebConfig {
     pub bind: SocketAddr,
     /// Threads that answer requests; 0 = by the machine.
     pub workers: usize,
+    /// Further names by which browsers call this server, between commas.
+    pub hosts: String,
+}
+
+impl WebConfig {
+    /// Further names by which browsers call this server.
+    pub fn host_names(&self) -> Vec<String> {
+        self.hosts.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
 }
 
 /// `[scan]`.

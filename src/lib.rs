@@ -46,6 +46,7 @@
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
 //! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
+//! request same origin? → who asks (cookie, token, or nobody while there are no accounts) → may they? (web::access) → handler
 //! page    filter + cursor → at most three queries → struct → template
 //! backup  one snapshot → counts + pg_dump → archive, read back → renamed; restore: beside the library, counted, migrated → in its place
 //! export  filter → rows through a cursor → table, list or zip, sent as it grows

@@ -14,7 +14,7 @@ use diesel::{
 use serde::{Serialize, Serializer};
 
 use super::schema::sql_types::Tsvector;
-use crate::models::{BatchId, Facts, FileId, FolderId, ImageId, ScanId, SearchId, VaultId};
+use crate::models::{AccountId, BatchId, Facts, FileId, FolderId, ImageId, ScanId, SearchId, SessionId, TokenId, VaultId, account::Role};
 
 macro_rules! bigint_ids {
     ($($id:ident),+) => {$(
@@ -83,7 +83,13 @@ macro_rules! bigint_ids {
     )+};
 }
 
-bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId);
+bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId, AccountId, SessionId, TokenId);
+
+impl FromSql<Text, Pg> for Role {
+    fn from_sql(bytes: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(<String as FromSql<Text, Pg>>::from_sql(bytes)?.parse()?)
+    }
+}
 
 /// Text without NUL, which PostgreSQL's text cannot hold; a name or a caption of a hostile file can.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, AsExpression)]

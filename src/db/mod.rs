@@ -3,6 +3,7 @@
 //! Queries are plain functions over `&mut PgConnection`; the scanner calls them directly, the web through [`Db::run`].
 //! May import models and config.
 
+pub mod accounts;
 pub mod backups;
 mod columns;
 pub mod edits;

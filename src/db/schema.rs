@@ -10,6 +10,62 @@ diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
 
+    /// People who may sign in. Without any, whoever reaches the loopback address is the owner.
+    accounts (id) {
+        id -> Int8,
+        /// No two differ in case or accents alone.
+        name -> Text,
+        /// hm::models::account::Role.
+        role -> Text,
+        /// Argon2id, as a PHC string.
+        password_hash -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Programs that act for an account.
+    api_tokens (id) {
+        id -> Int8,
+        /// BLAKE3 of the token.
+        secret_hash -> Bytea,
+        account_id -> Int8,
+        name -> Text,
+        /// hm::models::account::Role: the most it may do; never more than its account.
+        scope -> Text,
+        created_at -> Timestamptz,
+        /// Null: never.
+        expires_at -> Nullable<Timestamptz>,
+        /// To a few minutes.
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Sign-ins and changes of accounts; edits of images are in edits.
+    audit (id) {
+        id -> Int8,
+        at -> Timestamptz,
+        /// Name of the account, as it was typed where nobody has it.
+        actor -> Text,
+        /// hm::db::accounts::Action.
+        action -> Text,
+        detail -> Text,
+        /// Where the request came from; empty for the command line.
+        address -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
     /// Backups that were made, or could not be. The rows stay with the host that made them: no backup holds them.
     backups (id) {
         id -> Int8,
@@ -359,6 +415,25 @@ diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
 
+    /// Browsers that are signed in.
+    sessions (id) {
+        id -> Int8,
+        /// BLAKE3 of the cookie.
+        secret_hash -> Bytea,
+        account_id -> Int8,
+        /// What the browser calls itself.
+        agent -> Text,
+        address -> Text,
+        created_at -> Timestamptz,
+        /// To a few minutes; a session ends a month after.
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
     /// Every keyword and level of one, counted by trigger.
     tags (name) {
         /// Folded; | between levels.
@@ -411,6 +486,7 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(api_tokens -> accounts (account_id));
 diesel::joinable!(edits -> images (image_id));
 diesel::joinable!(files -> folders (folder_id));
 diesel::joinable!(files -> vaults (vault_id));
@@ -421,9 +497,13 @@ diesel::joinable!(images -> folders (folder_id));
 diesel::joinable!(images -> lenses (lens_id));
 diesel::joinable!(images -> vaults (vault_id));
 diesel::joinable!(pictures -> images (image_id));
+diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(vault_mounts -> vaults (vault_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    accounts,
+    api_tokens,
+    audit,
     backups,
     cameras,
     edits,
@@ -438,6 +518,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     place_counts,
     scans,
     searches,
+    sessions,
     tags,
     timeline_days,
     vault_mounts,

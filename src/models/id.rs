@@ -50,6 +50,12 @@ ids! {
     SearchId,
     /// One action of a person: all that is undone at once.
     BatchId,
+    /// One person who may sign in.
+    AccountId,
+    /// One browser that is signed in.
+    SessionId,
+    /// One program that acts for an account.
+    TokenId,
 }
 
 #[cfg(test)]

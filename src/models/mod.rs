@@ -1,5 +1,6 @@
 //! The nouns of the library: plain values that parse, format and compare. No I/O, no async, nothing of ours imported.
 
+pub mod account;
 pub mod backup;
 pub mod edit;
 mod filter;
@@ -14,7 +15,7 @@ mod track;
 mod words;
 
 pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaType};
-pub use id::{BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, SearchId, VaultId};
+pub use id::{AccountId, BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, SearchId, SessionId, TokenId, VaultId};
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
 pub(crate) use location::nfc;
 pub use location::{InvalidPath, RelPath, suffix_of};

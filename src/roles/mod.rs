@@ -11,6 +11,7 @@ mod pixel_worker;
 mod restore;
 mod scan;
 mod serve;
+mod user;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Export(args) => export::run(&args, &config),
         Command::Backup(args) => backup::run(&args, &config),
         Command::Restore(args) => restore::run(&args, &config),
+        Command::User(args) => user::run(&args, &config),
         Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),

@@ -52,6 +52,16 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let written = config.vaults.iter().filter(|(_, vault)| vault.write_back).map(|(name, _)| name.clone());
     let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), host.clone());
     let state = state.writing(written).with_map(config.map.clone());
+    let hosts = config.web.host_names();
+    // Whoever else can reach this server has to sign in, by its address or by way of a proxy on this machine.
+    let needs_accounts = !bind.ip().is_loopback() || !hosts.is_empty();
+    let state = if needs_accounts { state.with_accounts(hosts) } else { state };
+    let code = match state.gate.code() {
+        Some(code) if !state.db.get().map_err(anyhow::Error::from).and_then(|mut conn| Ok(db::accounts::has_accounts(&mut conn)?))? => {
+            Some(code.to_owned())
+        }
+        _ => None,
+    };
     // Listening comes first: a taken port is said before anything is begun.
     let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
     let pictures = PictureMaker::start(PictureContext {
@@ -79,7 +89,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let button = Arc::clone(&scans.asked);
     let served = runtime.block_on(async {
         tokio::spawn(async move { pass_on_requests(&queue, &button).await });
-        announce(&format!("http://{}/", listening.address))?;
+        announce(&format!("http://{}/", listening.address), code.as_deref())?;
         let handle = listening.server.handle();
         tokio::select! {
             ended = listening.server => ended.context("while answering requests"),
@@ -160,10 +170,13 @@ impl WantedPictures for QueueWishes {
     }
 }
 
-fn announce(address: &str) -> anyhow::Result<()> {
+fn announce(address: &str, code: Option<&str>) -> anyhow::Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout();
     writeln!(out, "hm is ready: {address}")?;
+    if let Some(code) = code {
+        writeln!(out, "Others can reach this server, and nobody has an account yet. Open it and create yours with the code {code}")?;
+    }
     Ok(out.flush()?)
 }
 

@@ -27,6 +27,7 @@ macro_rules! assets {
 const ASSETS: &[Asset] = assets! {
     "hm.css" STYLE,
     "gallery.css" STYLE,
+    "accounts.css" STYLE,
     "library.css" STYLE,
     "search.css" STYLE,
     "viewer.css" STYLE,

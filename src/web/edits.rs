@@ -17,8 +17,7 @@ pub(super) use self::form::in_words;
 use self::form::{Asked, asked};
 pub(super) use self::words::{change_words, color_words, field_words, offset_words, place_name, place_words, value_words};
 use super::{
-    State, WebError,
-    api::AUTHOR,
+    State, WebError, Who,
     error::or_not_found,
     grouping::is_local,
     image,
@@ -93,6 +92,7 @@ impl Said {
 /// `POST /images/{id}/edit`: changes one image; then its page, or its panel.
 pub(super) async fn edit_one(
     state: Data<State>,
+    who: Who,
     id: Path<String>,
     pairs: Pairs,
     fields: Fields,
@@ -101,7 +101,7 @@ pub(super) async fn edit_one(
     let id: ImageId = id.parse().map_err(|_| WebError::NotFound("image"))?;
     let filter = page::filter_of(&pairs)?;
     let Asked { changes, words } = asked_in(&state, &fields).await?;
-    let edited = state.db.run(move |conn| match apply_edits(conn, AUTHOR, &Selection::Images(vec![id]), &changes)? {
+    let edited = state.db.run(move |conn| match apply_edits(conn, &who.name, &Selection::Images(vec![id]), &changes)? {
         Ok(batch) => find_image(conn, id).map(|found| Ok((batch, found))),
         Err(error) => Ok(Err(error)),
     });
@@ -114,10 +114,10 @@ pub(super) async fn edit_one(
 }
 
 /// `POST /edits`: changes each `image`, or with `all` those of `filter` but each `except`; then back.
-pub(super) async fn edit_many(state: Data<State>, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
+pub(super) async fn edit_many(state: Data<State>, who: Who, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
     let selection = selection(&fields)?;
     let Asked { changes, words } = asked_in(&state, &fields).await?;
-    let batch = state.db.run(move |conn| apply_edits(conn, AUTHOR, &selection, &changes)).await?.map_err(in_words)?;
+    let batch = state.db.run(move |conn| apply_edits(conn, &who.name, &selection, &changes)).await?.map_err(in_words)?;
     answer(&request, &fields, "/", Said::of_many(batch, &words))
 }
 
@@ -168,9 +168,15 @@ fn place_source(fields: &[(String, String)]) -> Option<ImageId> {
 }
 
 /// `POST /edits/{batch}/undo`: takes an action back; then back.
-pub(super) async fn undo(state: Data<State>, batch: Path<String>, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
+pub(super) async fn undo(
+    state: Data<State>,
+    who: Who,
+    batch: Path<String>,
+    fields: Fields,
+    request: HttpRequest,
+) -> Result<HttpResponse, WebError> {
     let batch: BatchId = batch.parse().map_err(|_| WebError::NotFound("edit"))?;
-    let undone = state.db.run(move |conn| undo_batch(conn, AUTHOR, batch)).await.map_err(or_not_found("edit"))?;
+    let undone = state.db.run(move |conn| undo_batch(conn, &who.name, batch)).await.map_err(or_not_found("edit"))?;
     answer(&request, &fields, "/", Said::of_turn(undone, "Undone"))
 }
 
@@ -269,12 +275,13 @@ pub(super) async fn history(state: Data<State>, id: Path<String>, pairs: Pairs, 
 /// `POST /images/{id}/history/{edit}/undo`: takes one change of one image back.
 pub(super) async fn undo_one(
     state: Data<State>,
+    who: Who,
     path: Path<(String, String)>,
     fields: Fields,
     request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
     let (image, edit) = one_edit(&path)?;
-    let undone = state.db.run(move |conn| undo_edit(conn, AUTHOR, image, edit)).await.map_err(or_not_found("edit"))?;
+    let undone = state.db.run(move |conn| undo_edit(conn, &who.name, image, edit)).await.map_err(or_not_found("edit"))?;
     answer(&request, &fields, &format!("/images/{image}/history"), Said::of_turn(undone, "Undone"))
 }
 

@@ -7,17 +7,23 @@ use std::fmt;
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::{
-        StatusCode,
-        header::{ACCEPT, ALLOW, CACHE_CONTROL, RETRY_AFTER},
+        Method, StatusCode,
+        header::{ACCEPT, ALLOW, CACHE_CONTROL, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::page::{error_html, is_fragment};
+use super::{
+    accounts::login_href,
+    page::{error_html, is_fragment},
+};
 use crate::{
     db::DbError,
-    models::{FilterError, InvalidFilter, ParseIdError, QueryError},
+    models::{
+        FilterError, InvalidFilter, ParseIdError, QueryError,
+        account::{LOCK_MINUTES, Role},
+    },
 };
 
 /// Why a request was not answered as asked.
@@ -49,6 +55,18 @@ pub enum WebError {
     FileMissing(String),
     /// Another site sent this request.
     CrossOrigin,
+    /// Nobody is signed in.
+    SignIn,
+    /// There are no accounts yet, and there have to be.
+    NoOwner,
+    /// The token is none, or it ran out or was revoked.
+    BadToken,
+    /// The address is for people alone.
+    NoTokens,
+    /// It needs this role.
+    Forbidden(Role),
+    /// Too many attempts to sign in.
+    LockedOut,
     /// The server was asked by a name that is not its own.
     WrongHost,
     /// A service that is needed does not answer; the word says which.
@@ -74,6 +92,12 @@ impl WebError {
             Self::VaultOffline(..) => "vault_offline",
             Self::FileMissing(_) => "file_missing",
             Self::CrossOrigin => "cross_origin",
+            Self::SignIn => "sign_in",
+            Self::NoOwner => "no_owner",
+            Self::BadToken => "bad_token",
+            Self::NoTokens => "no_tokens",
+            Self::Forbidden(_) => "forbidden",
+            Self::LockedOut => "locked_out",
             Self::WrongHost => "wrong_host",
             Self::Unavailable(..) => "unavailable",
             Self::Internal(_) => "internal",
@@ -89,7 +113,17 @@ impl WebError {
                 Some(("/", "All photos"))
             }
             Self::VaultOffline(..) | Self::FileMissing(_) | Self::NoPicture(_) => Some(("/", "Back to the photos")),
-            Self::Busy(_) | Self::PicturePending | Self::CrossOrigin | Self::WrongHost | Self::Unavailable(..) | Self::Internal(_) => None,
+            Self::Forbidden(_) => Some(("/", "Back to the photos")),
+            Self::SignIn | Self::LockedOut => Some(("/login", "Sign in")),
+            Self::NoOwner => Some(("/welcome", "Create the first account")),
+            Self::Busy(_)
+            | Self::PicturePending
+            | Self::CrossOrigin
+            | Self::BadToken
+            | Self::NoTokens
+            | Self::WrongHost
+            | Self::Unavailable(..)
+            | Self::Internal(_) => None,
         }
     }
 }
@@ -109,7 +143,15 @@ impl fmt::Display for WebError {
             Self::VaultOffline(vault, reason) => write!(f, "The vault `{vault}` is offline: {reason}. Connect the disk and try again."),
             Self::FileMissing(name) => write!(f, "`{name}` is no longer on its vault. It stays in the library until you say otherwise."),
             Self::CrossOrigin => f.write_str("This request came from another site and was refused."),
-            Self::WrongHost => f.write_str("This server answers only to localhost and the address it listens on."),
+            Self::SignIn => f.write_str("Sign in first."),
+            Self::NoOwner => f.write_str("This library has no owner yet. Create the first account with the code that the server printed."),
+            Self::BadToken => f.write_str("This token is unknown, ran out or was revoked."),
+            Self::NoTokens => f.write_str("A token cannot do this. Sign in with a browser."),
+            Self::Forbidden(role) => write!(f, "This needs an account that is {} {role}.", if *role == Role::Viewer { "a" } else { "an" }),
+            Self::LockedOut => write!(f, "Too many attempts. Wait {LOCK_MINUTES} minutes and try again."),
+            Self::WrongHost => f.write_str(
+                "This server answers only to localhost, the address it listens on, and the names in `web.hosts` of its configuration.",
+            ),
             Self::Unavailable(service, _) => write!(f, "The {service} does not answer. Try again in a moment; `hm doctor` says more."),
             Self::Internal(_) => f.write_str("Something went wrong on the server. The log has the cause under this request's id."),
         }
@@ -125,7 +167,9 @@ impl ResponseError for WebError {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy(_) | Self::PicturePending | Self::VaultOffline(..) | Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::CrossOrigin | Self::NoTokens | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::SignIn | Self::NoOwner | Self::BadToken => StatusCode::UNAUTHORIZED,
+            Self::LockedOut => StatusCode::TOO_MANY_REQUESTS,
             Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -226,7 +270,13 @@ pub(super) fn render(error: &WebError, request: &HttpRequest, request_id: &str) 
     if let WebError::Method(allowed) = error {
         response.insert_header((ALLOW, allowed.as_str()));
     }
+    if matches!(error, WebError::LockedOut) {
+        response.insert_header((RETRY_AFTER, (LOCK_MINUTES * 60).to_string()));
+    }
     if request.path().starts_with("/api/") {
+        if error.status_code() == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
         let place = match error {
             WebError::Query(error) => Some(QueryPlace::from(error)),
             _ => None,
@@ -236,8 +286,30 @@ pub(super) fn render(error: &WebError, request: &HttpRequest, request_id: &str) 
     }
     let is_for_people =
         request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_none_or(|accept| !accept.starts_with("image/"));
+    if let Some(href) = door(error, request) {
+        if is_fragment(request) {
+            response.insert_header(("HX-Redirect", href));
+        } else if *request.method() == Method::GET && is_for_people {
+            return HttpResponse::SeeOther().insert_header((CACHE_CONTROL, "no-store")).insert_header((LOCATION, href)).finish();
+        }
+    }
     match error_html(error, request_id, is_fragment(request)) {
         Some(html) if is_for_people => response.content_type("text/html; charset=utf-8").body(html),
         _ => response.content_type("text/plain; charset=utf-8").body(format!("{error}\n\n{}, request {request_id}\n", error.code())),
+    }
+}
+
+/// Where somebody has to go who may not come in yet.
+fn door(error: &WebError, request: &HttpRequest) -> Option<String> {
+    match error {
+        WebError::NoOwner => Some("/welcome".to_owned()),
+        WebError::SignIn if is_fragment(request) => {
+            // What the browser shows, not the piece of it that was asked for.
+            let shown = request.headers().get("HX-Current-URL").and_then(|value| value.to_str().ok());
+            let path = shown.and_then(|url| url.split_once("://")).and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+            Some(login_href(path.unwrap_or("/")))
+        }
+        WebError::SignIn => Some(login_href(request.uri().path_and_query().map_or("/", |path| path.as_str()))),
+        _ => None,
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         image::find_cursor,
         timeline::{find_timeline_day, list_marks},
     },
-    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query, edit::ColorLabel, query::Term},
+    models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query, edit::ColorLabel},
 };
 
 /// Images that a page brings along: enough for a tall screen.

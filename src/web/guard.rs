@@ -1,7 +1,8 @@
 //! What holds for every request: who may ask, and what a browser is told about the answer.
 //!
 //! Without accounts the loopback address is the only wall, so two ways around it are closed here: a site of somebody else that
-//! makes the browser send a form (cross-origin), and one that lets its own name point to 127.0.0.1 (DNS rebinding).
+//! makes the browser send a form (cross-origin), and one that lets its own name point to 127.0.0.1 (DNS rebinding). With accounts the
+//! first would let another site act for whoever is signed in. Who that is, `session` finds out.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,22 +34,34 @@ pub(super) fn policy_with_images_of(origin: &str) -> Option<HeaderValue> {
 }
 
 /// The names by which a request may call this server.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AllowedHosts(IpAddr);
+#[derive(Debug, Clone)]
+pub(super) struct AllowedHosts {
+    /// The address listened on.
+    address: IpAddr,
+    /// Names that the owner gave it.
+    names: Vec<String>,
+}
 
 impl AllowedHosts {
-    /// Loopback's names and the address listened on.
-    pub(super) fn of(address: SocketAddr) -> Self {
-        Self(address.ip())
+    /// Loopback's names, the address listened on, and those of the configuration. Off loopback everybody signs in, and a cookie goes to
+    /// no other name: any name will do.
+    pub(super) fn of(address: SocketAddr, names: &[String]) -> Self {
+        Self { address: address.ip(), names: names.to_vec() }
     }
 
     /// Any port will do: a forwarded one is not the server's own.
-    fn allow(self, host: &str) -> bool {
+    fn allow(&self, host: &str) -> bool {
+        if !self.address.is_loopback() {
+            return true;
+        }
         let name = match host.strip_prefix('[') {
             Some(rest) => rest.split_once(']').map_or(rest, |(name, _)| name),
             None => host.split_once(':').map_or(host, |(name, _)| name),
         };
-        name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip == self.0)
+        let is_own = |own: &String| own.eq_ignore_ascii_case(name);
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip == self.address)
+            || self.names.iter().any(is_own)
     }
 }
 
@@ -79,6 +92,17 @@ pub(super) fn refusal(request: &HttpRequest) -> Option<WebError> {
     (!only_reads && !is_same_origin(headers, host)).then_some(WebError::CrossOrigin)
 }
 
+/// Refuses a change that carries a browser's cookie and does not say that it comes from a page of this server.
+///
+/// # Errors
+/// [`WebError::CrossOrigin`].
+pub(super) fn check_own_form(request: &HttpRequest) -> Result<(), WebError> {
+    let headers = request.headers();
+    let only_reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let says_where = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+    if only_reads || says_where { Ok(()) } else { Err(WebError::CrossOrigin) }
+}
+
 /// Browsers say where a form comes from; programs that say nothing are no browser and carry nobody's trust.
 fn is_same_origin(headers: &HeaderMap, host: Option<&str>) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
@@ -96,13 +120,14 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_answered() {
-        let hosts = AllowedHosts::of("127.0.0.2:80".parse().unwrap());
-        for good in ["localhost", "LOCALHOST:8017", "127.0.0.1:9000", "[::1]:8017", "127.0.0.2"] {
+        let hosts = AllowedHosts::of("127.0.0.2:80".parse().unwrap(), &["Photos.example".to_owned()]);
+        for good in ["localhost", "LOCALHOST:8017", "127.0.0.1:9000", "[::1]:8017", "127.0.0.2", "photos.example:443"] {
             assert!(hosts.allow(good), "{good}");
         }
         for bad in ["evil.example", "evil.example:8017", "127.0.0.1.evil.example", "localhost.evil.example", "192.168.1.2", "", "[::2]"] {
             assert!(!hosts.allow(bad), "{bad}");
         }
+        assert!(AllowedHosts::of("192.168.1.2:80".parse().unwrap(), &[]).allow("nas.local"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::{
-    State, WebError, api,
+    State, WebError, Who, api,
     error::or_not_found,
     guard,
     page::{self, Layout, Pairs, Tab},
@@ -206,11 +206,11 @@ fn place_words(place: &Place) -> Option<String> {
 }
 
 /// `POST /images/{id}/place-names`: makes what the coordinates are called what the owner says, where nobody has named the place.
-pub(super) async fn name_place(state: Data<State>, id: Path<String>) -> Result<HttpResponse, WebError> {
+pub(super) async fn name_place(state: Data<State>, who: Who, id: Path<String>) -> Result<HttpResponse, WebError> {
     let image: ImageId = id.parse().map_err(|_| WebError::NotFound("image"))?;
     let named = state.db.run(move |conn| {
         crate::db::image::find_cursor(conn, image)?;
-        apply_edits(conn, api::AUTHOR, &Selection::Images(vec![image]), &[Change::NamePlace])
+        apply_edits(conn, &who.name, &Selection::Images(vec![image]), &[Change::NamePlace])
     });
     named.await.map_err(or_not_found("image"))??;
     Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/images/{image}"))).finish())

@@ -4,6 +4,8 @@
 //! Handlers parse, ask the database once or a few times, fill a struct and render it; rules live below. The whole URL space is
 //! the list in `routes`, the refusals that hold for all of it are in `guard`.
 
+mod access;
+mod accounts;
 pub mod api;
 mod assets;
 mod cache;
@@ -26,6 +28,7 @@ mod page;
 mod rate;
 mod routes;
 mod search;
+mod session;
 mod state;
 mod status;
 mod tiles;
@@ -45,8 +48,10 @@ use actix_web::{
     web::{Data, FormConfig, PayloadConfig},
 };
 
+pub use access::{Access, access};
 pub use error::WebError;
 pub use routes::{ROUTES, Route};
+pub use session::{Gate, Who};
 pub use state::State;
 
 /// Most threads that answer requests when the machine decides.
@@ -59,11 +64,8 @@ const SHUTDOWN_S: u64 = 5;
 /// The server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Other machines could reach it, and there are no accounts yet.
-    #[error(
-        "web.bind = `{0}` can be reached from other machines, and this version has no accounts\n\
-         hint: bind 127.0.0.1 or [::1]; to look from elsewhere, forward the port: ssh -L 8017:localhost:8017 THIS-MACHINE"
-    )]
+    /// Other machines could reach it, and nobody would have to sign in.
+    #[error("web.bind = `{0}` can be reached from other machines: accounts have to be required")]
     NotLoopback(SocketAddr),
     /// Somebody listens there already.
     #[error(
@@ -95,7 +97,7 @@ pub struct Listening {
 /// # Errors
 /// [`StartError`] says which address, and the way out.
 pub fn server(state: Data<State>, bind: SocketAddr, workers: usize) -> Result<Listening, StartError> {
-    if !bind.ip().is_loopback() {
+    if !bind.ip().is_loopback() && state.gate.code().is_none() {
         return Err(StartError::NotLoopback(bind));
     }
     let failed = |source: io::Error| match source.kind() {
@@ -111,7 +113,7 @@ pub fn server(state: Data<State>, bind: SocketAddr, workers: usize) -> Result<Li
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
-            .app_data(guard::AllowedHosts::of(address))
+            .app_data(guard::AllowedHosts::of(address, &state.hosts))
             .app_data(PayloadConfig::new(LONGEST_BODY_BYTES))
             .app_data(FormConfig::default().limit(LONGEST_BODY_BYTES))
             .configure(routes::configure)

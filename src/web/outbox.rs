@@ -5,8 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use askama::Template;
 
 use super::{
-    State, WebError,
-    api::AUTHOR,
+    State, WebError, Who,
     edits::{Fields, Said, answer, field_words, value_words},
     error::or_not_found,
     page::{self, Layout, Pairs, Tab, grouped, value_of},
@@ -204,7 +203,7 @@ pub(super) async fn show(state: Data<State>, pairs: Pairs) -> Result<HttpRespons
 }
 
 /// `POST /outbox/resolve`: `keep`s `ours` or `theirs` of a `field` of an `image`; then back to the outbox.
-pub(super) async fn resolve(state: Data<State>, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
+pub(super) async fn resolve(state: Data<State>, who: Who, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
     let text = |name| value_of(&fields, name).unwrap_or_default();
     let bad = |name: &str, expected: &str| WebError::BadRequest(format!("`{name}` is expected to be {expected}"));
     let image: ImageId = text("image").parse().map_err(|_| bad("image", "an id"))?;
@@ -214,7 +213,7 @@ pub(super) async fn resolve(state: Data<State>, fields: Fields, request: HttpReq
         "theirs" => (Keep::Theirs, "the sidecar's value holds"),
         _ => return Err(bad("keep", "`ours` or `theirs`")),
     };
-    let resolved = state.db.run(move |conn| resolve_conflict(conn, AUTHOR, image, field, keep));
+    let resolved = state.db.run(move |conn| resolve_conflict(conn, &who.name, image, field, keep));
     let batch = resolved.await.map_err(or_not_found("conflict any more"))?;
     let said = Said { batch: batch.map(|id| id.0), changed: 1, words: format!("{}: {whose}", field_words(field)) };
     answer(&request, &fields, "/outbox", said)

@@ -9,7 +9,10 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::head
 use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{WebError, assets};
+use super::{
+    WebError, assets,
+    session::{self, Who},
+};
 use crate::models::{self, Filter, ImageId, InvalidFilter, QueryError};
 
 /// Whether htmx (or our own script) asks for a fragment instead of a page.
@@ -93,6 +96,11 @@ impl Layout {
     /// The rating run through what is shown.
     pub(super) fn rate_href(&self) -> String {
         address("/rate", &self.filter, &[])
+    }
+
+    /// Who asks: `None` on the pages before the door, and where something went wrong.
+    pub(super) fn who(&self) -> Option<Who> {
+        session::current()
     }
 
     /// Whether the gallery is current.

@@ -6,12 +6,13 @@
 use actix_web::{
     HttpRequest, HttpResponse, Resource, guard,
     http::{Method, header::ALLOW},
+    middleware::from_fn,
     web::{self, ServiceConfig},
 };
 
 use super::{
-    api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, map, metrics, outbox, rate, search,
-    status, tracks,
+    accounts, api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, map, metrics, outbox, rate,
+    search, session, status, tracks,
 };
 
 /// One address, for the tests and for whoever wants to know.
@@ -34,8 +35,9 @@ macro_rules! routes {
         pub(super) fn configure(config: &mut ServiceConfig) {
             let mut resources = Vec::new();
             $(add(&mut resources, $path, $method().to($handler));)+
-            for (_, resource) in resources {
-                config.service(resource.default_service(web::to(other_method)));
+            for (path, resource) in resources {
+                let resource = resource.default_service(web::to(other_method));
+                config.service(resource.wrap(from_fn(move |request, next| session::gate(path, request, next))));
             }
         }
     };
@@ -134,6 +136,38 @@ routes! {
     get "/pictures/{image}/{size}" => files::picture;
     /// An original, with ranges; `?download=1` to save it.
     get "/files/{id}" => files::file;
+    /// The form that signs in.
+    get "/login" => accounts::show_login;
+    /// Signs in.
+    post "/login" => accounts::sign_in;
+    /// Signs out.
+    post "/logout" => accounts::sign_out;
+    /// The form for the first account, where accounts are required.
+    get "/welcome" => accounts::show_welcome;
+    /// Creates the first account, by the code that the server printed.
+    post "/welcome" => accounts::create_owner;
+    /// One's own account: password, browsers, tokens.
+    get "/me" => accounts::show_own;
+    /// Changes one's own password.
+    post "/me/password" => accounts::change_own_password;
+    /// Makes a token for a program.
+    post "/me/tokens" => accounts::make_token;
+    /// Revokes a token.
+    post "/me/tokens/{id}/delete" => accounts::revoke_token;
+    /// Signs a browser out.
+    post "/me/sessions/{id}/delete" => accounts::end_session;
+    /// All accounts.
+    get "/accounts" => accounts::index;
+    /// Adds an account.
+    post "/accounts" => accounts::add;
+    /// Gives an account another role.
+    post "/accounts/{id}/role" => accounts::change_role;
+    /// Gives an account another password.
+    post "/accounts/{id}/password" => accounts::reset_password;
+    /// Removes an account.
+    post "/accounts/{id}/delete" => accounts::remove;
+    /// Who signed in, changed accounts, or edited what.
+    get "/audit" => accounts::show_audit;
     /// Images that pass a filter, newest first, page by page.
     get "/api/v1/images" => api::list_images;
     /// One image with its files.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{WebError, cache::Cache, metrics::Metrics, status::PicturesView, tracks::Tracks};
+use super::{WebError, cache::Cache, metrics::Metrics, session::Gate, status::PicturesView, tracks::Tracks};
 use crate::{
     config::MapConfig,
     db::{
@@ -52,6 +52,10 @@ pub struct State {
     pub metrics: Metrics,
     /// Tracks that somebody is about to use.
     pub(super) tracks: Tracks,
+    /// Who may come in.
+    pub gate: Gate,
+    /// Names by which browsers may call this server, beside its address.
+    pub(super) hosts: Vec<String>,
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
@@ -75,6 +79,8 @@ impl State {
             started_at: Instant::now(),
             metrics: Metrics::default(),
             tracks: Tracks::default(),
+            gate: Gate::new(false),
+            hosts: Vec::new(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),
@@ -96,6 +102,12 @@ impl State {
     /// Shows the map as configured.
     pub fn with_map(self, map: MapConfig) -> Self {
         Self { map, ..self }
+    }
+
+    /// Lets nobody in without an account, from the start: for a server that others can reach, by its address or by these names.
+    #[must_use]
+    pub fn with_accounts(self, hosts: Vec<String>) -> Self {
+        Self { gate: Gate::new(true), hosts, ..self }
     }
 
     /// Counts the facets of a filter; an answer that took long is kept for a while.

@@ -16,8 +16,7 @@ use askama::Template;
 use chrono::TimeDelta;
 
 use super::{
-    State, WebError,
-    api::AUTHOR,
+    State, WebError, Who,
     edits::{Fields, Said, answer, in_words, selection},
     page::{self, grouped, photos, value_of},
 };
@@ -172,12 +171,18 @@ pub(super) async fn preview(state: Data<State>, track: Path<String>, fields: Fie
 }
 
 /// `POST /tracks/{track}/apply`: gives the chosen photos their places; then back.
-pub(super) async fn apply(state: Data<State>, track: Path<String>, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
+pub(super) async fn apply(
+    state: Data<State>,
+    who: Who,
+    track: Path<String>,
+    fields: Fields,
+    request: HttpRequest,
+) -> Result<HttpResponse, WebError> {
     let places = look_up(&state, &track, &fields).await?;
     if places.found.is_empty() {
         return Err(WebError::Conflict(format!("{}.", places.words())));
     }
-    let batch = state.db.run(move |conn| apply_places(conn, AUTHOR, &places.found)).await?.map_err(in_words)?;
+    let batch = state.db.run(move |conn| apply_places(conn, &who.name, &places.found)).await?.map_err(in_words)?;
     answer(&request, &fields, "/", Said::of_many(batch, "place from the track"))
 }
 

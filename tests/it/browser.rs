@@ -7,9 +7,9 @@ mod fingers;
 mod folders;
 mod grouping;
 mod library;
+mod map;
 mod outbox;
 mod rate;
-mod map;
 mod search;
 mod track;
 

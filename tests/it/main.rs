@@ -2,6 +2,7 @@
 
 #![cfg(test)] // tells clippy that helpers outside `#[test]` functions are tests too
 
+mod accounts;
 mod api;
 mod backup;
 mod browser;

@@ -23,13 +23,11 @@ use crate::{
         edit::{Change, EditError, Field, Keywords, Value, WriteState},
     },
     web::{
-        State, WebError,
+        State, WebError, Who,
         error::{ErrorBody, or_not_found},
     },
 };
 
-/// Who changes things while there are no accounts.
-pub(in crate::web) const AUTHOR: &str = "owner";
 /// Entries of a page.
 const PAGE: i64 = 100;
 const MOST_ENTRIES: i64 = 500;
@@ -186,13 +184,13 @@ fn nothing_to_change() -> WebError {
     (status = 403, description = "Sent by another site", body = ErrorBody),
     (status = 404, description = "No such image", body = ErrorBody),
 ))]
-pub(in crate::web) async fn edit_image(state: Data<State>, id: Path<String>, body: web::Bytes) -> Result<HttpResponse, WebError> {
+pub(in crate::web) async fn edit_image(state: Data<State>, who: Who, id: Path<String>, body: web::Bytes) -> Result<HttpResponse, WebError> {
     let image: ImageId = id.parse().map_err(|_| WebError::NotFound("image"))?;
     let changes = patch(&object(&body, &field_names())?)?;
     if changes.is_empty() {
         return Err(nothing_to_change());
     }
-    let edited = state.db.run(move |conn| match apply_edits(conn, AUTHOR, &Selection::Images(vec![image]), &changes)? {
+    let edited = state.db.run(move |conn| match apply_edits(conn, &who.name, &Selection::Images(vec![image]), &changes)? {
         Ok(batch) => find_image(conn, image).map(|page| Ok((batch, page))),
         Err(error) => Ok(Err(error)),
     });
@@ -206,7 +204,7 @@ pub(in crate::web) async fn edit_image(state: Data<State>, id: Path<String>, bod
     (status = 400, description = "A value that makes no sense; the message names the field", body = ErrorBody),
     (status = 403, description = "Sent by another site", body = ErrorBody),
 ))]
-pub(in crate::web) async fn edit_many(state: Data<State>, body: web::Bytes) -> Result<HttpResponse, WebError> {
+pub(in crate::web) async fn edit_many(state: Data<State>, who: Who, body: web::Bytes) -> Result<HttpResponse, WebError> {
     const KEYS: [&str; 10] = [
         "images",
         "filter",
@@ -225,7 +223,7 @@ pub(in crate::web) async fn edit_many(state: Data<State>, body: web::Bytes) -> R
     if changes.is_empty() {
         return Err(nothing_to_change());
     }
-    let batch = state.db.run(move |conn| apply_edits(conn, AUTHOR, &selection, &changes)).await??;
+    let batch = state.db.run(move |conn| apply_edits(conn, &who.name, &selection, &changes)).await??;
     Ok(json(&EditResult::from(batch)))
 }
 
@@ -320,9 +318,9 @@ fn batch_id(batch: &Path<String>) -> Result<BatchId, WebError> {
     (status = 403, description = "Sent by another site", body = ErrorBody),
     (status = 404, description = "No such action", body = ErrorBody),
 ))]
-pub(in crate::web) async fn undo(state: Data<State>, batch: Path<String>) -> Result<HttpResponse, WebError> {
+pub(in crate::web) async fn undo(state: Data<State>, who: Who, batch: Path<String>) -> Result<HttpResponse, WebError> {
     let batch = batch_id(&batch)?;
-    let undone = state.db.run(move |conn| undo_batch(conn, AUTHOR, batch)).await.map_err(or_not_found("edit"))?;
+    let undone = state.db.run(move |conn| undo_batch(conn, &who.name, batch)).await.map_err(or_not_found("edit"))?;
     Ok(json(&UndoResult::from(undone)))
 }
 
@@ -555,7 +553,7 @@ pub(super) struct Resolved {
     (status = 403, description = "Sent by another site", body = ErrorBody),
     (status = 404, description = "No such conflict any more", body = ErrorBody),
 ))]
-pub(in crate::web) async fn resolve(state: Data<State>, body: web::Bytes) -> Result<HttpResponse, WebError> {
+pub(in crate::web) async fn resolve(state: Data<State>, who: Who, body: web::Bytes) -> Result<HttpResponse, WebError> {
     let request = object(&body, &["image", "field", "keep"])?;
     let image = request.get("image").and_then(Json::as_i64).map(ImageId).ok_or_else(|| bad("`image` is expected to be an id"))?;
     let text = |key: &str| request.get(key).and_then(Json::as_str).unwrap_or_default();
@@ -565,7 +563,7 @@ pub(in crate::web) async fn resolve(state: Data<State>, body: web::Bytes) -> Res
         "theirs" => Keep::Theirs,
         _ => return Err(bad("`keep` is expected to be `ours` or `theirs`")),
     };
-    let batch = state.db.run(move |conn| resolve_conflict(conn, AUTHOR, image, field, keep)).await.map_err(or_not_found("conflict"))?;
+    let batch = state.db.run(move |conn| resolve_conflict(conn, &who.name, image, field, keep)).await.map_err(or_not_found("conflict"))?;
     Ok(json(&Resolved { batch: batch.map(|id| id.0) }))
 }
 

@@ -15,7 +15,7 @@ use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::OpenApi;
 
-pub(super) use edits::{AUTHOR, edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
+pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
 pub(super) use export::export;
 pub(super) use health::healthz;
 pub(super) use images::{file, get_image, list_images, thumbnail};

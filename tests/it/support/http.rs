@@ -35,15 +35,16 @@ impl App {
 
     /// Starts one that also has the tests' Redis, in a name space of its own.
     pub(crate) fn start_with_queue(db: Db, thumbs_dir: &Path, space: Option<&str>) -> Self {
-        Self::start_as(db, thumbs_dir, space, MapConfig::default())
+        Self::start_as(db, thumbs_dir, space, |state| state)
     }
 
     /// Starts one that shows the map as configured.
     pub(crate) fn start_with_map(db: Db, thumbs_dir: &Path, map: MapConfig) -> Self {
-        Self::start_as(db, thumbs_dir, None, map)
+        Self::start_as(db, thumbs_dir, None, move |state| state.with_map(map))
     }
 
-    fn start_as(db: Db, thumbs_dir: &Path, space: Option<&str>, map: MapConfig) -> Self {
+    /// Starts one of a state that `change` made its own.
+    pub(crate) fn start_as(db: Db, thumbs_dir: &Path, space: Option<&str>, change: impl FnOnce(State) -> State + Send + 'static) -> Self {
         let (thumbs_dir, space) = (thumbs_dir.to_owned(), space.map(str::to_owned));
         let (send, receive) = mpsc::channel();
         thread::spawn(move || {
@@ -52,7 +53,7 @@ impl App {
                     Some(space) => Some(Queue::connect(&super::redis_url()).await.expect("Redis answers").within(&space)),
                     None => None,
                 };
-                let state = State::new(db, queue, thumbs_dir, HOST.to_owned()).with_map(map);
+                let state = change(State::new(db, queue, thumbs_dir, HOST.to_owned()));
                 let listening = server(Data::new(state), "127.0.0.1:0".parse().expect("an address"), 1).expect("a free port");
                 send.send((listening.address, listening.server.handle())).expect("the test waits");
                 listening.server.await

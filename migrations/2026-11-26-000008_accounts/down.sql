@@ -1,0 +1,4 @@
+DROP TABLE audit;
+DROP TABLE api_tokens;
+DROP TABLE sessions;
+DROP TABLE accounts;
