@@ -82,4 +82,4 @@ def measure(group, home):
             chance.shuffle(asked)
             row(group, f"the same, `{search}`", client, ["/api/v1/map?" + urlencode(window) for window in asked])
     row(group, "the page `/map`, of all", client, ["/map"] * 25)
-    row(group, "the page `/map` of a filter, its countries and towns counted anew", client, [f"/map?q=date:>{1900 + number}" for number in range(25)])
+    row(group, "the page `/map` of a filter, its countries and towns counted anew", client, ["/map?" + urlencode({"q": f"date:>{1900 + number}"}) for number in range(25)])

@@ -340,6 +340,10 @@ fn every_field_agrees_with_exiftool() {
                 lens.clone_from(printed);
             }
         }
+        // exiftool learned of the key that names a phone's lens in a film after 12.57.
+        if path.extension().is_some_and(|extension| extension == "MOV") && !theirs.contains_key("lens") {
+            ours.remove("lens");
+        }
         for field in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
             let (our, their) = (ours.get(field), theirs.get(field));
             let count = counts.entry(field).or_default();

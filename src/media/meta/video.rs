@@ -97,6 +97,7 @@ fn apple_keys(source: &mut Source<'_>, meta: Bmff, facts: &mut Facts) {
             b"com.apple.quicktime.location.ISO6709" | b"\xa9xyz" => facts.gps = place::from_iso6709(&value).or(facts.gps),
             b"com.apple.quicktime.make" => facts.make = Some(value),
             b"com.apple.quicktime.model" => facts.model = Some(value),
+            b"com.apple.quicktime.camera.lens_model" => facts.lens = Some(value),
             b"com.apple.quicktime.software" => facts.software = Some(value),
             b"com.apple.quicktime.content.identifier" => facts.content_id = Some(value),
             b"com.apple.quicktime.title" => facts.title = text::meaningful(value),
@@ -152,14 +153,24 @@ mod tests {
         let name = |text: &[u8]| boxed(b"mdta", text);
         let keys = boxed(
             b"keys",
-            &[&[0; 8][..], &name(b"com.apple.quicktime.creationdate"), &name(b"com.apple.quicktime.location.ISO6709")].concat(),
+            &[
+                &[0; 8][..],
+                &name(b"com.apple.quicktime.creationdate"),
+                &name(b"com.apple.quicktime.location.ISO6709"),
+                &name(b"com.apple.quicktime.camera.lens_model"),
+            ]
+            .concat(),
         );
         let item = |number: u32, text: &[u8]| boxed(&number.to_be_bytes(), &boxed(b"data", &[&[0; 8], text].concat()));
-        let list = boxed(b"ilst", &[item(1, b"2020-09-13T14:26:40+0200"), item(2, b"+48.5000-009.2500+100.5/")].concat());
+        let list = boxed(
+            b"ilst",
+            &[item(1, b"2020-09-13T14:26:40+0200"), item(2, b"+48.5000-009.2500+100.5/"), item(3, b"back camera 5.7mm f/1.5")].concat(),
+        );
         let facts = movie(&[header(1), boxed(b"meta", &[boxed(b"hdlr", &[0; 25]), keys, list].concat())]);
         let local = facts.captured_at.unwrap();
         assert_eq!((local.local.to_string().as_str(), local.offset_minutes), ("2020-09-13 14:26:40", Some(120)));
         assert_eq!(facts.gps, Some(Gps { latitude_deg: 48.5, longitude_deg: -9.25, altitude_m: Some(100.5) }));
+        assert_eq!(facts.lens.as_deref(), Some("back camera 5.7mm f/1.5"));
         assert_eq!(movie(&[header(0)]).captured_at, None);
     }
 
