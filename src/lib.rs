@@ -45,6 +45,7 @@
 //! scan    vault → walk (size, mtime; unchanged skipped) → facts → group → ingest (one transaction a batch) → what is lacking
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
+//! track   GPX → where it was at each chosen image's moment → places, as one edit
 //! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
 //! request same origin? → who asks (cookie, token, or nobody while there are no accounts) → may they? (web::access) → handler
 //! page    filter + cursor → at most three queries → struct → template

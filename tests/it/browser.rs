@@ -171,6 +171,17 @@ impl Browser {
         url.as_str().trim_start_matches(&self.origin).to_owned()
     }
 
+    /// Waits for an address, without a script.
+    async fn reaches(&self, path: &str) {
+        for _ in 0..100 {
+            if self.address().await == path {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("waited in vain for {path}; at {}", self.address().await);
+    }
+
     async fn shot(&self, name: &str) {
         let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from).join("screenshots");
         fs::create_dir_all(&folder).unwrap();

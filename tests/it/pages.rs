@@ -201,6 +201,14 @@ fn no_name_in_the_library_becomes_markup() {
             .unwrap();
         sql_query("UPDATE files SET error = $1").bind::<Text, _>(HOSTILE).execute(conn).unwrap();
         sql_query("UPDATE vaults SET offline_since = now(), offline_reason = $1").bind::<Text, _>(HOSTILE).execute(conn).unwrap();
+        let edits = [
+            "INSERT INTO image_edits (image_id, field, value, base, state, outside) SELECT id, 'title', to_jsonb($1), 'null', 'conflict', to_jsonb($1 || 'x') FROM images",
+            "INSERT INTO image_edits (image_id, field, value, base, state, reason) SELECT id, 'description', to_jsonb($1), 'null', 'failed', $1 FROM images",
+            "INSERT INTO edits (batch_id, image_id, field, before, after, author) SELECT 1, id, 'title', 'null', to_jsonb($1), $1 FROM images",
+        ];
+        for edit in edits {
+            sql_query(edit).bind::<Text, _>(HOSTILE).execute(conn).unwrap();
+        }
         vec![with_picture, without]
     });
     let query = "camera=%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%20onerror%3D%22&q=%3Cscript%3Ealert(1)%3C/script%3E%20title:%3Cscript%3E";
@@ -221,6 +229,13 @@ fn no_name_in_the_library_becomes_markup() {
         format!("/search/suggest?at=99&{query}"),
         "/search/suggest?q=camera:%3Cs".to_owned(),
         "/search/suggest?q=tag:%3Cs".to_owned(),
+        "/keywords?words=%3Cs".to_owned(),
+        "/outbox".to_owned(),
+        "/outbox?state=failed".to_owned(),
+        format!("/images/{}/history", library.images[0]),
+        "/rate".to_owned(),
+        "/rate?year=2019".to_owned(),
+        format!("/rate?{query}"),
     ];
     for path in &paths {
         let page = library.page(path);
@@ -234,6 +249,9 @@ fn no_name_in_the_library_becomes_markup() {
         }
     }
     assert_eq!(attributes(&library.page("/"), ".tile", "data-name"), [HOSTILE, HOSTILE]);
+    let outbox = library.page("/outbox");
+    assert_eq!(all(&outbox, ".conflict .value")[..2], [HOSTILE.to_owned(), format!("{HOSTILE}x")]);
+    assert!(all(&library.page(&format!("/images/{}/history", library.images[0])), ".entries p").concat().contains(HOSTILE));
     let page = library.page(&format!("/images/{}", library.images[0]));
     assert_eq!(
         (attributes(&page, ".facts .title", "value"), all(&page, ".facts .description").concat().trim().to_owned()),

@@ -314,10 +314,12 @@ fn without_scripts_forms_change_pictures() {
     browse_in(Window::NoScripts, &database, dir.path(), async |browser| {
         browser.client.goto(&format!("{}/images/7?year=2024", browser.origin)).await.unwrap();
         browser.click(".rate-bar [value='4']").await;
-        assert_eq!(browser.address().await, "/images/7?year=2024");
+        browser.client.wait().for_element(fantoccini::Locator::Css(".rate-bar [data-star='4'].lit")).await.unwrap();
+        browser.reaches("/images/7?year=2024").await;
         let title = browser.client.find(fantoccini::Locator::Css(".facts .title")).await.unwrap();
         title.send_keys("By hand").await.unwrap();
         browser.click(".facts .words .button").await;
+        browser.client.wait().for_element(fantoccini::Locator::Css(".facts .title[value='By hand']")).await.unwrap();
         browser.shot("no-scripts-edited").await;
         assert_eq!(lines(&database, "SELECT rating || title AS line FROM images WHERE id = 7"), ["4By hand"]);
         browser.client.goto(&format!("{}/?year=2024", browser.origin)).await.unwrap();
@@ -325,11 +327,13 @@ fn without_scripts_forms_change_pictures() {
             box_.click().await.unwrap();
         }
         browser.click("#selection [value='2']").await;
-        assert_eq!(browser.address().await, "/?year=2024");
+        browser.client.wait().for_element(fantoccini::Locator::Css(".tile[data-rating='2']")).await.unwrap();
+        browser.reaches("/?year=2024").await;
         assert_eq!(lines(&database, "SELECT count(*)::text AS line FROM images WHERE rating = 2"), ["2"]);
         browser.client.goto(&format!("{}/images/7/history", browser.origin)).await.unwrap();
         browser.click(".entries li:last-child button").await;
-        assert_eq!(browser.address().await, "/images/7/history");
+        browser.client.wait().for_element(fantoccini::Locator::Css(".entries .is-undone")).await.unwrap();
+        browser.reaches("/images/7/history").await;
         browser.shot("no-scripts-history").await;
         assert_eq!(lines(&database, "SELECT concat(rating, title) AS line FROM images WHERE id = 7"), ["By hand"]);
     });
