@@ -129,14 +129,17 @@ pub fn insert_account(
             (false, _) if role != Role::Owner => return Ok(Err(AccountRefusal::FirstIsNoOwner)),
             _ => {}
         }
-        let inserted = sql_query(
-            "INSERT INTO accounts (name, role, password_hash) VALUES ($1, $2, $3) \
-             RETURNING id, name, role, created_at, NULL::timestamptz AS seen_at",
-        )
-        .bind::<Text, _>(name)
-        .bind::<Text, _>(role.word())
-        .bind::<Text, _>(password.as_str())
-        .get_result(conn);
+        // A refused row ends its transaction: a small one of its own.
+        let inserted = conn.transaction(|conn| {
+            sql_query(
+                "INSERT INTO accounts (name, role, password_hash) VALUES ($1, $2, $3) \
+                 RETURNING id, name, role, created_at, NULL::timestamptz AS seen_at",
+            )
+            .bind::<Text, _>(name)
+            .bind::<Text, _>(role.word())
+            .bind::<Text, _>(password.as_str())
+            .get_result(conn)
+        });
         match inserted {
             Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(Err(AccountRefusal::NameTaken)),
             inserted => inserted.map(Ok),
@@ -195,8 +198,7 @@ pub fn delete_account(conn: &mut PgConnection, id: AccountId) -> QueryResult<Res
 fn in_turn<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> QueryResult<T> {
     conn.transaction(|conn| {
         sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(ACCOUNTS_LOCK).execute(conn)?;
-        // A refused row would end the transaction: its own, smaller one ends instead.
-        conn.transaction(work)
+        work(conn)
     })
 }
 

@@ -269,7 +269,8 @@ fn every_address_lets_in_whom_the_table_says() {
             let is_let_in = least.is_none_or(|least| *role >= least);
             let is_refused = is_refused(&answer) && !matches!(what.as_str(), "post /login" | "post /logout");
             assert_eq!(!is_refused, is_let_in, "{what} by a browser of the {role}: {} {}", answer.status, answer.header("location"));
-            assert!(answer.status < 500, "{what} by the {role}: {}", answer.status);
+            // Without a queue no scan can be asked for.
+            assert!(answer.status < 500 || answer.status == 503, "{what} by the {role}: {}", answer.status);
             asked += 1;
         }
         for (scope, token) in &tokens {
