@@ -46,8 +46,8 @@ impl Role {
     pub fn help(self) -> &'static str {
         match self {
             Self::Viewer => "looks at everything, changes nothing",
-            Self::Editor => "also rates, tags, places and groups, and starts scans",
-            Self::Owner => "also manages accounts and reads the audit log",
+            Self::Editor => "looks, rates, tags, places and groups, and starts scans",
+            Self::Owner => "does all that can be done, manages accounts and reads the audit log",
         }
     }
 }
