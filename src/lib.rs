@@ -8,7 +8,7 @@
 //! cli.rs        clap types only
 //! config.rs     default.toml < local.toml < HM_* < flags, checked once
 //! telemetry.rs  tracing to stderr; progress bars that share the terminal with it
-//! roles/        WHAT RUNS: serve, scan, export, backup, restore, demo, doctor and the hidden children; wiring only
+//! roles/        WHAT RUNS: serve, scan, export, backup, restore, user, demo, doctor and the hidden children; wiring only
 //! services/     the embedded default: finds, starts, guards and joins a private Postgres and Redis
 //! models/       the nouns: plain values, no I/O; what places on earth are called
 //! media/        bytes to facts and pixels, and changes into sidecars; the only place that decodes pictures or speaks rexiv2
