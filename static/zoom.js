@@ -116,7 +116,7 @@ export class Zoom {
     if (!event.target.closest("a.turn, video")) this.stage.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isFirst = this.pointers.size === 1;
-    this.began = isFirst ? { x: event.clientX, y: event.clientY, at: performance.now(), isTouch: event.pointerType === "touch" } : null;
+    this.began = isFirst ? { x: event.clientX, y: event.clientY, at: event.timeStamp, isTouch: event.pointerType === "touch" } : null;
     this.frame.classList.remove("settling");
     if (!isFirst) this.#apply();
     this.stage.classList.toggle("panning", this.scale > 1.01);
@@ -159,7 +159,8 @@ export class Zoom {
     }
     const across = last.x - began.x;
     const down = last.y - began.y;
-    const far = performance.now() - began.at < FLICK_MS ? FLICK_PX : SWIPE_PX;
+    // When the finger moved, not when a busy page came to hear of it.
+    const far = event.timeStamp - began.at < FLICK_MS ? FLICK_PX : SWIPE_PX;
     const isAcross = Math.abs(across) > far && Math.abs(across) > Math.abs(down) * 1.4;
     const isDown = down > far * 1.6 && down > Math.abs(across) * 1.4;
     if (event.type === "pointercancel" || !(isAcross || isDown)) {
@@ -178,7 +179,7 @@ export class Zoom {
 
   // The second of two quick taps in one place comes closer, or goes back.
   #tap(event, { x, y, at, isTouch }, last) {
-    const now = performance.now();
+    const now = event.timeStamp;
     const isTap = isTouch && now - at < TAP_MS && Math.hypot(last.x - x, last.y - y) < TAP_PX;
     if (!isTap || !this.canZoom || event.target.closest("a")) return;
     const { tapped } = this;
