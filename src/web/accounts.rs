@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header::LOCATION},
+    http::StatusCode,
     web::{Data, Form, Path},
 };
 use askama::Template;
@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use super::{
     State, WebError, Who,
     error::or_not_found,
-    page::{self, Layout, Pairs, Tab},
+    grouping::is_local,
+    page::{self, Layout, Pairs, Tab, see_other},
     session,
 };
 use crate::{
@@ -40,12 +41,7 @@ type Fields = Form<Vec<(String, String)>>;
 
 /// A field of a form exactly as typed; empty where it is not there.
 fn typed<'a>(fields: &'a [(String, String)], key: &str) -> &'a str {
-    fields.iter().rev().find(|(name, _)| name == key).map_or("", |(_, value)| value.as_str())
-}
-
-/// Sends somebody on after a form.
-fn on_to(path: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, path.to_owned())).finish()
+    page::value_of(fields, key).unwrap_or_default()
 }
 
 /// The page that signs in, and then leads to `path`.
@@ -58,8 +54,7 @@ pub(super) fn login_href(path: &str) -> String {
 
 /// A path on this server: nobody is led elsewhere after signing in, nor out again.
 fn own_path(path: &str) -> &str {
-    let is_own = path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && !path.contains(char::is_control);
-    if is_own && !path.starts_with("/login") && !path.starts_with("/logout") { path } else { "/" }
+    if is_local(path) && !path.starts_with("/login") && !path.starts_with("/logout") { path } else { "/" }
 }
 
 /// Checks a password where at most a few are checked at a time.
@@ -101,11 +96,11 @@ fn login_page(trouble: Option<String>, name: &str, to: &str, status: StatusCode)
 pub(super) async fn show_login(state: Data<State>, request: HttpRequest, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let to = own_path(page::value_of(&pairs, "to").unwrap_or("/"));
     if !state.gate.has_accounts(&state).await? {
-        return Ok(on_to(if state.gate.code().is_some() { "/welcome" } else { "/" }));
+        return Ok(see_other(if state.gate.code().is_some() { "/welcome" } else { "/" }));
     }
     use actix_web::HttpMessage;
     if request.extensions().get::<Who>().is_some() {
-        return Ok(on_to(to));
+        return Ok(see_other(to));
     }
     login_page(None, "", to, StatusCode::OK)
 }
@@ -161,7 +156,7 @@ async fn open_session(state: &State, request: &HttpRequest, account: &Account, t
         insert_audit(conn, &name, Action::SignIn, "", &address)
     });
     opened.await?;
-    let mut answer = on_to(to);
+    let mut answer = see_other(to);
     answer.add_cookie(&session::signed_in(request, &secret)).map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(answer)
 }
@@ -177,7 +172,7 @@ pub(super) async fn sign_out(state: Data<State>, request: HttpRequest, who: Who)
         ended.await?;
         state.gate.forget();
     }
-    let mut answer = on_to("/login");
+    let mut answer = see_other("/login");
     answer.add_cookie(&session::signed_out(&request)).map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(answer)
 }
@@ -200,7 +195,7 @@ fn welcome_page(trouble: Option<String>, name: &str) -> Result<HttpResponse, Web
 /// `GET /welcome`.
 pub(super) async fn show_welcome(state: Data<State>) -> Result<HttpResponse, WebError> {
     if state.gate.has_accounts(&state).await? || state.gate.code().is_none() {
-        return Ok(on_to("/"));
+        return Ok(see_other("/"));
     }
     welcome_page(None, "")
 }
@@ -374,7 +369,7 @@ pub(super) async fn revoke_token(state: Data<State>, request: HttpRequest, who: 
     });
     revoked.await.map_err(or_not_found("token"))?;
     state.gate.forget();
-    Ok(on_to("/me"))
+    Ok(see_other("/me"))
 }
 
 /// `POST /me/sessions/{id}/delete`.
@@ -387,7 +382,7 @@ pub(super) async fn end_session(state: Data<State>, request: HttpRequest, who: W
     });
     ended.await.map_err(or_not_found("session"))?;
     state.gate.forget();
-    Ok(on_to("/me"))
+    Ok(see_other("/me"))
 }
 
 #[derive(Template)]
@@ -451,7 +446,7 @@ pub(super) async fn add(state: Data<State>, request: HttpRequest, who: Who, fiel
     if is_first {
         return open_session(&state, &request, &account, "/accounts").await;
     }
-    Ok(on_to("/accounts"))
+    Ok(see_other("/accounts"))
 }
 
 /// A change of one account by an owner, with a line in the audit log.
@@ -477,7 +472,7 @@ async fn change(
     let changed = changed.await.map_err(or_not_found("account"))?;
     state.gate.forget();
     match changed {
-        Ok(()) => Ok(on_to("/accounts")),
+        Ok(()) => Ok(see_other("/accounts")),
         Err(refusal) => accounts_page(state, who, Some(sentence(&refusal.to_string()))).await,
     }
 }
@@ -594,7 +589,7 @@ mod tests {
         for other in ["", "https://evil.example/", "//evil.example", "/\\evil.example", "evil", "/a\r\nb", "/login?to=/login", "/logout"] {
             assert_eq!(own_path(other), "/", "{other}");
         }
-        assert_eq!(login_href("/images/3?q=a b"), "/login?to=%2Fimages%2F3%3Fq%3Da%20b");
+        assert_eq!(login_href("/images/3?q=a%20b"), "/login?to=%2Fimages%2F3%3Fq%3Da%2520b");
         assert_eq!(login_href("//evil.example"), "/login");
     }
 }

@@ -8,7 +8,6 @@ mod words;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::LOCATION,
     web::{Data, Form, Path, Query},
 };
 use askama::Template;
@@ -21,7 +20,7 @@ use super::{
     error::or_not_found,
     grouping::is_local,
     image,
-    page::{self, Htmx, Layout, Pairs, Tab, grouped, photos, value_of},
+    page::{self, Htmx, Layout, Pairs, Tab, grouped, photos, see_other, value_of},
 };
 use crate::{
     db::{
@@ -193,10 +192,6 @@ pub(super) fn answer(request: &HttpRequest, fields: &[(String, String)], otherwi
         return page::html(&said);
     }
     Ok(see_other(value_of(fields, "back").filter(|back| is_local(back)).unwrap_or(otherwise)))
-}
-
-fn see_other(address: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, address)).finish()
 }
 
 /// One change in the history of an image.

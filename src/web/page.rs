@@ -5,7 +5,12 @@ use std::{
     future::{Ready, ready},
 };
 
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header::CACHE_CONTROL, web::Query};
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::header::{CACHE_CONTROL, LOCATION},
+    web::Query,
+};
 use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -136,6 +141,11 @@ impl Layout {
 pub(super) fn html(template: &impl Template) -> Result<HttpResponse, WebError> {
     let body = template.render().map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header((CACHE_CONTROL, "private, no-cache")).body(body))
+}
+
+/// Leads a browser on after a form.
+pub(super) fn see_other(address: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, address)).finish()
 }
 
 /// The page of an error.

@@ -284,24 +284,9 @@ pub(super) async fn moments(state: Data<State>, pairs: Pairs) -> Result<HttpResp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::ImageId;
 
     fn card(id: i64, time: &str) -> GalleryCard {
-        GalleryCard {
-            id: ImageId(id),
-            captured_at: time.parse().unwrap(),
-            ratio_milli: 1500,
-            picture_key: None,
-            placeholder: None,
-            base_name: format!("IMG_{id}"),
-            is_video: false,
-            is_missing: false,
-            has_raw: false,
-            rating: None,
-            pick: "none".to_owned(),
-            color_label: "none".to_owned(),
-            file_count: 1,
-        }
+        crate::web::tiles::tests::card(id, time, 1500)
     }
 
     fn ids(stretch: &Stretch) -> Vec<Vec<i64>> {

@@ -2,7 +2,6 @@
 
 use actix_web::{
     HttpResponse,
-    http::header::LOCATION,
     web::{Data, Form, Path},
 };
 use askama::Template;
@@ -254,7 +253,7 @@ pub(super) async fn forget(state: Data<State>, id: Path<String>) -> Result<HttpR
 }
 
 fn back_to_list() -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, "/searches")).finish()
+    page::see_other("/searches")
 }
 
 /// A name as it is kept: without white space around it, not empty, not endless.

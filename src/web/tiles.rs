@@ -122,11 +122,12 @@ pub(super) fn count_days(days: &mut [Day], cut: &[TimelineDay]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::models::ImageId;
 
-    fn card(id: i64, time: &str, ratio_milli: i32) -> GalleryCard {
+    /// A card with nothing to it but its number, time and shape.
+    pub(in crate::web) fn card(id: i64, time: &str, ratio_milli: i32) -> GalleryCard {
         GalleryCard {
             id: ImageId(id),
             captured_at: time.parse().unwrap(),
