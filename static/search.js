@@ -53,18 +53,22 @@ class SearchBox {
     const query = new URLSearchParams(new FormData(this.form));
     query.set("q", text);
     query.set("at", String([...text.slice(0, this.field.selectionStart ?? text.length)].length));
+    let answer;
     try {
       const response = await fetch(`/search/suggest?${query}`, { headers: { "HX-Request": "true" }, signal: this.asking.signal });
       if (!response.ok) return;
-      this.panel.innerHTML = await response.text();
+      answer = await response.text();
     } catch {
       return;
     }
+    // What was chosen while the answer was on its way stays chosen, if it is still offered.
+    const kept = this.options[this.chosen]?.dataset.text;
+    this.panel.innerHTML = answer;
     this.known = text;
     this.panel.classList.remove("is-asked");
     this.field.removeAttribute("aria-invalid");
     this.field.removeAttribute("aria-describedby");
-    this.choose(-1);
+    this.choose(this.options.findIndex((option) => option.dataset.text === kept));
     if (this.form.contains(document.activeElement)) this.open();
   }
 
@@ -99,6 +103,8 @@ class SearchBox {
     const cursor = Number(option.dataset.cursor);
     this.field.setSelectionRange(cursor, cursor);
     this.field.focus();
+    // What is taken is no longer chosen: the next Enter searches, even before the next offers are there.
+    this.choose(-1);
     this.ask();
   }
 

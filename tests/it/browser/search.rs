@@ -88,6 +88,22 @@ fn a_search_is_typed_and_completed_by_keys_and_an_error_is_shown_in_place() {
     });
 }
 
+/// Enter takes what is chosen, the next Enter searches, however late the server's offers are.
+#[test]
+fn enter_after_enter_searches_before_the_next_offers_are_there() {
+    browse(Window::Desk, async |browser| {
+        browser.open("/").await;
+        browser.press('/').await;
+        type_text(browser, "type:ra").await;
+        browser.until("the type is offered", "return document.querySelector('.search [role=option]')?.dataset.text === 'type:raw ' || document.querySelector('.search [role=option]')?.dataset.text === 'type:raw'").await;
+        browser.js("window.later = window.fetch; window.fetch = async (...args) => { await new Promise((done) => setTimeout(done, 1500)); return window.later(...args); }").await;
+        browser.press(KEY_DOWN).await;
+        browser.press(KEY_ENTER).await;
+        browser.press(KEY_ENTER).await;
+        browser.until("it is searched for", "return new URLSearchParams(location.search).get('q')?.trim() === 'type:raw' && document.querySelectorAll('.tile').length > 0").await;
+    });
+}
+
 #[test]
 fn a_phone_shows_completions_errors_and_help_without_scrolling_sideways() {
     browse(Window::Phone, async |browser| {
