@@ -1,21 +1,28 @@
 //! Accounts, the browsers and programs that act for them, and the log of who did what to them.
 
+mod audit;
+mod sessions;
+mod tokens;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     Connection, OptionalExtension, PgConnection, QueryResult, QueryableByName, RunQueryDsl,
     result::{DatabaseErrorKind, Error},
     sql_query,
-    sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz},
+    sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz},
 };
 
+pub use self::{
+    audit::{Action, AuditLine, Failures, count_failures, insert_audit, list_audit},
+    sessions::{SESSION_DAYS, Session, delete_session, delete_session_of_secret, find_session, insert_session, list_sessions},
+    tokens::{ApiToken, delete_token, find_token, insert_token, list_tokens},
+};
 use super::columns::PlainText;
 use crate::models::{
-    AccountId, BatchId, SessionId, TokenId,
-    account::{LOCK_MINUTES, PasswordKept, Role, SecretHash},
+    AccountId,
+    account::{PasswordKept, Role, SecretHash},
 };
 
-/// How long a browser stays signed in without being used, in days.
-pub const SESSION_DAYS: i32 = 30;
 /// How exact the time of last use is, in minutes.
 const SEEN_EVERY_MINUTES: i32 = 5;
 /// Two processes that change accounts take turns: any number nobody else uses.
@@ -216,21 +223,6 @@ fn one(changed: usize) -> QueryResult<()> {
     if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// Opens a session; ones that ended long ago are forgotten.
-///
-/// # Errors
-/// When the database fails.
-pub fn insert_session(conn: &mut PgConnection, account: AccountId, secret: &SecretHash, agent: &str, address: &str) -> QueryResult<()> {
-    sql_query("DELETE FROM sessions WHERE seen_at < now() - make_interval(days => $1)").bind::<Integer, _>(SESSION_DAYS).execute(conn)?;
-    sql_query("INSERT INTO sessions (secret_hash, account_id, agent, address) VALUES ($1, $2, $3, $4)")
-        .bind::<Binary, _>(secret.as_slice())
-        .bind::<BigInt, _>(account)
-        .bind::<Text, _>(PlainText::from(agent))
-        .bind::<Text, _>(address)
-        .execute(conn)?;
-    Ok(())
-}
-
 /// Who a secret stands for, and what they may do with it.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Bearer {
@@ -246,320 +238,4 @@ pub struct Bearer {
     /// The most that the secret is for: the role itself for a session.
     #[diesel(sql_type = Text)]
     pub scope: Role,
-}
-
-/// Finds whose session this is, unless it ended, and notes that it is used.
-///
-/// # Errors
-/// When the database fails.
-pub fn find_session(conn: &mut PgConnection, secret: &SecretHash) -> QueryResult<Option<Bearer>> {
-    let found = sql_query(
-        "SELECT a.id AS account, a.name, a.role, a.role AS scope FROM sessions AS s JOIN accounts AS a ON a.id = s.account_id \
-         WHERE s.secret_hash = $1 AND s.seen_at >= now() - make_interval(days => $2)",
-    )
-    .bind::<Binary, _>(secret.as_slice())
-    .bind::<Integer, _>(SESSION_DAYS)
-    .get_result(conn)
-    .optional()?;
-    if found.is_some() {
-        sql_query("UPDATE sessions SET seen_at = now() WHERE secret_hash = $1 AND seen_at < now() - make_interval(mins => $2)")
-            .bind::<Binary, _>(secret.as_slice())
-            .bind::<Integer, _>(SEEN_EVERY_MINUTES)
-            .execute(conn)?;
-    }
-    Ok(found)
-}
-
-/// Finds whose token this is, unless it ran out, and notes that it is used.
-///
-/// # Errors
-/// When the database fails.
-pub fn find_token(conn: &mut PgConnection, secret: &SecretHash) -> QueryResult<Option<Bearer>> {
-    let found = sql_query(
-        "SELECT a.id AS account, a.name, a.role, t.scope FROM api_tokens AS t JOIN accounts AS a ON a.id = t.account_id \
-         WHERE t.secret_hash = $1 AND (t.expires_at IS NULL OR t.expires_at > now())",
-    )
-    .bind::<Binary, _>(secret.as_slice())
-    .get_result(conn)
-    .optional()?;
-    if found.is_some() {
-        sql_query(
-            "UPDATE api_tokens SET used_at = now() WHERE secret_hash = $1 AND (used_at IS NULL OR used_at < now() - make_interval(mins => $2))",
-        )
-        .bind::<Binary, _>(secret.as_slice())
-        .bind::<Integer, _>(SEEN_EVERY_MINUTES)
-        .execute(conn)?;
-    }
-    Ok(found)
-}
-
-/// Ends a session by its secret; one that is gone already is no error.
-///
-/// # Errors
-/// When the database fails.
-pub fn delete_session_of_secret(conn: &mut PgConnection, secret: &SecretHash) -> QueryResult<()> {
-    sql_query("DELETE FROM sessions WHERE secret_hash = $1").bind::<Binary, _>(secret.as_slice()).execute(conn).map(|_| ())
-}
-
-/// Ends a session of an account.
-///
-/// # Errors
-/// `NotFound` when the account has no such session, or when the database fails.
-pub fn delete_session(conn: &mut PgConnection, account: AccountId, id: SessionId) -> QueryResult<()> {
-    one(sql_query("DELETE FROM sessions WHERE id = $1 AND account_id = $2")
-        .bind::<BigInt, _>(id)
-        .bind::<BigInt, _>(account)
-        .execute(conn)?)
-}
-
-/// A browser that is signed in.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct Session {
-    /// The session.
-    #[diesel(sql_type = BigInt)]
-    pub id: SessionId,
-    /// What the browser calls itself.
-    #[diesel(sql_type = Text)]
-    pub agent: String,
-    /// Where it signed in from.
-    #[diesel(sql_type = Text)]
-    pub address: String,
-    /// When it signed in.
-    #[diesel(sql_type = Timestamptz)]
-    pub created_at: DateTime<Utc>,
-    /// When it was last used, to a few minutes.
-    #[diesel(sql_type = Timestamptz)]
-    pub seen_at: DateTime<Utc>,
-    /// Whether it is the one that asks.
-    #[diesel(sql_type = Bool)]
-    pub is_this: bool,
-}
-
-/// Lists the browsers that are signed in for an account, the last used first.
-///
-/// # Errors
-/// When the database fails.
-pub fn list_sessions(conn: &mut PgConnection, account: AccountId, this: Option<&SecretHash>) -> QueryResult<Vec<Session>> {
-    sql_query(
-        "SELECT id, agent, address, created_at, seen_at, coalesce(secret_hash = $2, false) AS is_this FROM sessions \
-         WHERE account_id = $1 AND seen_at >= now() - make_interval(days => $3) ORDER BY seen_at DESC, id DESC",
-    )
-    .bind::<BigInt, _>(account)
-    .bind::<Nullable<Binary>, _>(this.map(SecretHash::as_slice))
-    .bind::<Integer, _>(SESSION_DAYS)
-    .load(conn)
-}
-
-/// A program that acts for an account.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct ApiToken {
-    /// The token.
-    #[diesel(sql_type = BigInt)]
-    pub id: TokenId,
-    /// What it is for.
-    #[diesel(sql_type = Text)]
-    pub name: String,
-    /// The most it may do.
-    #[diesel(sql_type = Text)]
-    pub scope: Role,
-    /// Since when it is there.
-    #[diesel(sql_type = Timestamptz)]
-    pub created_at: DateTime<Utc>,
-    /// When it runs out; `None`: never.
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pub expires_at: Option<DateTime<Utc>>,
-    /// When it was last used, to a few minutes.
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pub used_at: Option<DateTime<Utc>>,
-}
-
-/// Adds a token that runs out after `days`, or never.
-///
-/// # Errors
-/// When the database fails.
-pub fn insert_token(
-    conn: &mut PgConnection,
-    account: AccountId,
-    secret: &SecretHash,
-    name: &str,
-    scope: Role,
-    days: Option<i32>,
-) -> QueryResult<()> {
-    sql_query(
-        "INSERT INTO api_tokens (secret_hash, account_id, name, scope, expires_at) \
-         VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))",
-    )
-    .bind::<Binary, _>(secret.as_slice())
-    .bind::<BigInt, _>(account)
-    .bind::<Text, _>(name)
-    .bind::<Text, _>(scope.word())
-    .bind::<Nullable<Integer>, _>(days)
-    .execute(conn)
-    .map(|_| ())
-}
-
-/// Lists the tokens of an account, the newest first; ones that ran out are among them.
-///
-/// # Errors
-/// When the database fails.
-pub fn list_tokens(conn: &mut PgConnection, account: AccountId) -> QueryResult<Vec<ApiToken>> {
-    sql_query("SELECT id, name, scope, created_at, expires_at, used_at FROM api_tokens WHERE account_id = $1 ORDER BY id DESC")
-        .bind::<BigInt, _>(account)
-        .load(conn)
-}
-
-/// Revokes a token of an account.
-///
-/// # Errors
-/// `NotFound` when the account has no such token, or when the database fails.
-pub fn delete_token(conn: &mut PgConnection, account: AccountId, id: TokenId) -> QueryResult<()> {
-    one(sql_query("DELETE FROM api_tokens WHERE id = $1 AND account_id = $2")
-        .bind::<BigInt, _>(id)
-        .bind::<BigInt, _>(account)
-        .execute(conn)?)
-}
-
-/// What the audit log knows of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Somebody signed in.
-    SignIn,
-    /// Somebody tried.
-    SignInFailed,
-    /// Somebody signed out.
-    SignOut,
-    /// Somebody ended a session of theirs elsewhere.
-    SessionEnded,
-    /// An account was added.
-    AccountAdded,
-    /// An account was removed.
-    AccountRemoved,
-    /// An account got another role.
-    RoleChanged,
-    /// An account got another password.
-    PasswordChanged,
-    /// A token was added.
-    TokenAdded,
-    /// A token was revoked.
-    TokenRevoked,
-}
-
-impl Action {
-    /// The word in the database.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::SignIn => "sign-in",
-            Self::SignInFailed => "sign-in-failed",
-            Self::SignOut => "sign-out",
-            Self::SessionEnded => "session-ended",
-            Self::AccountAdded => "account-added",
-            Self::AccountRemoved => "account-removed",
-            Self::RoleChanged => "role-changed",
-            Self::PasswordChanged => "password-changed",
-            Self::TokenAdded => "token-added",
-            Self::TokenRevoked => "token-revoked",
-        }
-    }
-}
-
-/// Writes a line of the audit log.
-///
-/// # Errors
-/// When the database fails.
-pub fn insert_audit(conn: &mut PgConnection, actor: &str, action: Action, detail: &str, address: &str) -> QueryResult<()> {
-    sql_query("INSERT INTO audit (actor, action, detail, address) VALUES (left($1, 100), $2, left($3, 500), left($4, 100))")
-        .bind::<Text, _>(PlainText::from(actor))
-        .bind::<Text, _>(action.word())
-        .bind::<Text, _>(PlainText::from(detail))
-        .bind::<Text, _>(PlainText::from(address))
-        .execute(conn)
-        .map(|_| ())
-}
-
-/// Failures to sign in during the last minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
-pub struct Failures {
-    /// With this name from this address, since the last success of both.
-    #[diesel(sql_type = BigInt)]
-    pub of_both: i64,
-    /// With this name, from anywhere.
-    #[diesel(sql_type = BigInt)]
-    pub of_name: i64,
-    /// From this address, with any name.
-    #[diesel(sql_type = BigInt)]
-    pub of_address: i64,
-}
-
-/// Counts the failures of the last [`LOCK_MINUTES`].
-///
-/// # Errors
-/// When the database fails.
-pub fn count_failures(conn: &mut PgConnection, name: &str, address: &str) -> QueryResult<Failures> {
-    sql_query(
-        "WITH recent AS (SELECT at, fold(actor) = fold(left($1, 100)) AS by_name, address = left($2, 100) AS from_here FROM audit \
-             WHERE action = 'sign-in-failed' AND at > now() - make_interval(mins => $3)), \
-         good AS (SELECT coalesce(max(at), '-infinity') AS at FROM audit WHERE action = 'sign-in' AND fold(actor) = fold(left($1, 100)) \
-             AND address = left($2, 100) AND at > now() - make_interval(mins => $3)) \
-         SELECT count(*) FILTER (WHERE by_name AND from_here AND recent.at > good.at) AS of_both, count(*) FILTER (WHERE by_name) AS of_name, \
-             count(*) FILTER (WHERE from_here) AS of_address FROM recent, good",
-    )
-    .bind::<Text, _>(PlainText::from(name))
-    .bind::<Text, _>(PlainText::from(address))
-    .bind::<Integer, _>(LOCK_MINUTES)
-    .get_result(conn)
-}
-
-/// One line of the audit log: of accounts, or an action on images.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct AuditLine {
-    /// When.
-    #[diesel(sql_type = Timestamptz)]
-    pub at: DateTime<Utc>,
-    /// Who.
-    #[diesel(sql_type = Text)]
-    pub actor: String,
-    /// What: a word of [`Action`], `edit` or `edit-undone`.
-    #[diesel(sql_type = Text)]
-    pub action: String,
-    /// To what.
-    #[diesel(sql_type = Text)]
-    pub detail: String,
-    /// Where the request came from; empty where it is not known.
-    #[diesel(sql_type = Text)]
-    pub address: String,
-    /// The action on images, to undo it.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub batch: Option<BatchId>,
-}
-
-/// Lists what happened before `before`, the newest first, up to `limit` lines: accounts and edits together.
-///
-/// # Errors
-/// When the database fails.
-pub fn list_audit(conn: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<Vec<AuditLine>> {
-    // Batches have rising numbers: the newest are found from the end of their index, each with its first row.
-    sql_query(
-        "WITH RECURSIVE batches AS ( \
-             (SELECT batch_id, 1 AS n FROM edits WHERE made_at < $1 ORDER BY batch_id DESC LIMIT 1) \
-             UNION ALL \
-             SELECT (SELECT e.batch_id FROM edits AS e WHERE e.batch_id < b.batch_id ORDER BY e.batch_id DESC LIMIT 1), b.n + 1 \
-             FROM batches AS b WHERE b.batch_id IS NOT NULL AND b.n < $2 \
-         ), \
-         edited AS ( \
-             SELECT b.batch_id, min(e.made_at) AS at, min(e.author) AS author, count(DISTINCT e.image_id) AS images, \
-                 string_agg(DISTINCT replace(e.field, '_', ' '), ', ') AS fields, max(e.undone_at) AS undone_at, min(e.undone_by) AS undone_by \
-             FROM batches AS b JOIN edits AS e USING (batch_id) GROUP BY b.batch_id \
-         ) \
-         SELECT * FROM ( \
-             SELECT at, actor, action, detail, address, NULL::bigint AS batch FROM audit WHERE at < $1 \
-             UNION ALL \
-             SELECT at, author, 'edit', fields || ' of ' || images || CASE images WHEN 1 THEN ' photo' ELSE ' photos' END, '', batch_id FROM edited \
-             UNION ALL \
-             SELECT undone_at, undone_by, 'edit-undone', fields || ' of ' || images || CASE images WHEN 1 THEN ' photo' ELSE ' photos' END, '', batch_id \
-             FROM edited WHERE undone_at IS NOT NULL \
-         ) AS lines WHERE at < $1 ORDER BY at DESC LIMIT $2",
-    )
-    .bind::<Timestamptz, _>(before)
-    .bind::<BigInt, _>(limit)
-    .load(conn)
 }

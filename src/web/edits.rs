@@ -18,9 +18,8 @@ pub(super) use self::words::{change_words, color_words, field_words, offset_word
 use super::{
     State, WebError, Who,
     error::or_not_found,
-    grouping::is_local,
     image,
-    page::{self, Htmx, Layout, Pairs, Tab, grouped, photos, see_other, value_of},
+    page::{self, Htmx, Layout, Pairs, Tab, grouped, is_local, photos, see_other, value_of},
 };
 use crate::{
     db::{

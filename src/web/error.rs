@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    accounts::login_href,
+    accounts::sign_in::login_href,
     page::{error_html, is_fragment},
 };
 use crate::{

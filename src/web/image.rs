@@ -11,6 +11,7 @@ use super::{
     State, WebError,
     edits::{Said, color_words, offset_words, place_name, place_words},
     error::or_not_found,
+    grouping::SPLIT_FROM,
     map::PlaceView,
     page::{self, Htmx, Layout, Pairs, Tab},
     tiles,
@@ -130,6 +131,8 @@ struct ImageView {
     place: PlaceView,
     files: Vec<FileLine>,
     can_split: bool,
+    /// The image that this one was just split from, for taking that back.
+    split_from: Option<i64>,
     grouping: &'static str,
     offline: Option<String>,
 }
@@ -168,7 +171,8 @@ pub(super) async fn show(state: Data<State>, path: Path<String>, pairs: Pairs, h
         .run(move |conn| Ok::<_, DbError>((find_image(conn, id)?, neighbours(conn, id, &wanted)?)))
         .await
         .map_err(or_not_found("image"))?;
-    let view = view(&found, around, &filter);
+    let split_from = page::value_of(&pairs, SPLIT_FROM).and_then(|origin| origin.parse().ok());
+    let view = ImageView { split_from, ..view(&found, around, &filter) };
     if htmx.0 {
         return page::html(&ImageFragment { view });
     }
@@ -242,6 +246,7 @@ fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
         said: Said::default(),
         place: PlaceView::of(image, filter),
         can_split: files.iter().filter(|file| file.format.kind() != FileKind::Sidecar).count() > 1,
+        split_from: None,
         files: files.iter().map(file_line).collect(),
         grouping: if image.grouping_rule == "person" { "Grouped by hand" } else { "" },
         offline: image.vault_offline_since.map(|_| image.vault_name.clone()),

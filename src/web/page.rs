@@ -223,6 +223,13 @@ pub(super) fn value_of<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&
     pairs.iter().rev().find(|(name, value)| name == key && !value.is_empty()).map(|(_, value)| value.as_str())
 }
 
+/// Whether an address stays on this server, however a browser reads it, and fits into a header.
+pub(super) fn is_local(address: &str) -> bool {
+    let mut bytes = address.bytes();
+    let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    is_plain && bytes.next() == Some(b'/') && bytes.next() != Some(b'/')
+}
+
 /// What a query may hold as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -287,6 +294,15 @@ pub(super) fn photos(count: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_leads_back_to_this_server_only() {
+        assert!(is_local("/?year=2019#i7"));
+        assert!(is_local("/"));
+        for bad in ["", "https://evil.example/", "//evil.example", "/\\evil.example", "/\r\nX: y", "javascript:alert(1)", "/a b"] {
+            assert!(!is_local(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn an_address_keeps_every_letter_of_a_filter() {

@@ -137,25 +137,25 @@ routes! {
     /// An original, with ranges; `?download=1` to save it.
     get "/files/{id}" => files::file;
     /// The form that signs in.
-    get "/login" => accounts::show_login;
+    get "/login" => accounts::sign_in::show_login;
     /// Signs in.
-    post "/login" => accounts::sign_in;
+    post "/login" => accounts::sign_in::sign_in;
     /// Signs out.
-    post "/logout" => accounts::sign_out;
+    post "/logout" => accounts::sign_in::sign_out;
     /// The form for the first account, where accounts are required.
-    get "/welcome" => accounts::show_welcome;
+    get "/welcome" => accounts::sign_in::show_welcome;
     /// Creates the first account, by the code that the server printed.
-    post "/welcome" => accounts::create_owner;
+    post "/welcome" => accounts::sign_in::create_owner;
     /// One's own account: password, browsers, tokens.
-    get "/me" => accounts::show_own;
+    get "/me" => accounts::own::show_own;
     /// Changes one's own password.
-    post "/me/password" => accounts::change_own_password;
+    post "/me/password" => accounts::own::change_own_password;
     /// Makes a token for a program.
-    post "/me/tokens" => accounts::make_token;
+    post "/me/tokens" => accounts::own::make_token;
     /// Revokes a token.
-    post "/me/tokens/{id}/delete" => accounts::revoke_token;
+    post "/me/tokens/{id}/delete" => accounts::own::revoke_token;
     /// Signs a browser out.
-    post "/me/sessions/{id}/delete" => accounts::end_session;
+    post "/me/sessions/{id}/delete" => accounts::own::end_session;
     /// All accounts.
     get "/accounts" => accounts::index;
     /// Adds an account.
@@ -167,7 +167,7 @@ routes! {
     /// Removes an account.
     post "/accounts/{id}/delete" => accounts::remove;
     /// Who signed in, changed accounts, or edited what.
-    get "/audit" => accounts::show_audit;
+    get "/audit" => accounts::audit::show_audit;
     /// Images that pass a filter, newest first, page by page.
     get "/api/v1/images" => api::list_images;
     /// One image with its files.

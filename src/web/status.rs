@@ -215,7 +215,7 @@ pub(super) async fn start_scan(request: HttpRequest, state: Data<State>) -> Resu
 fn way_back(request: &HttpRequest) -> String {
     let referer = request.headers().get(REFERER).and_then(|value| value.to_str().ok());
     let rest = referer.and_then(|address| address.split_once("://")).and_then(|(_, rest)| rest.find('/').map(|slash| &rest[slash..]));
-    rest.filter(|path| super::grouping::is_local(path)).unwrap_or("/").to_owned()
+    rest.filter(|path| super::page::is_local(path)).unwrap_or("/").to_owned()
 }
 
 #[cfg(test)]

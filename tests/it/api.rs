@@ -422,8 +422,14 @@ fn files_are_split_and_merged_by_forms() {
     assert_eq!(refused.status, 409);
     let split = fixture.app.post(&format!("/images/{id}/split"), &format!("file={jpeg}"));
     assert_eq!(split.status, 303, "{}", split.text());
-    let new: i64 = split.header("location").strip_prefix("/images/").unwrap().parse().unwrap();
+    let (new, from) = split.header("location").strip_prefix("/images/").unwrap().split_once('?').unwrap();
+    let new: i64 = new.parse().unwrap();
     assert_ne!(new, id.0);
+    assert_eq!(from, format!("split_from={id}"));
+    let shown = fixture.app.get(split.header("location")).text();
+    let undo = format!(r#"<input type="hidden" name="image" value="{new}"><input type="hidden" name="image" value="{id}">"#);
+    assert!(shown.contains(&undo), "{shown}");
+    assert!(!fixture.app.get(&format!("/images/{new}")).text().contains("undo-split"));
     let merged = fixture.app.post("/images/merge", &format!("image={id}&image={new}&back=%2F%3Fyear%3D2019"));
     assert_eq!((merged.status, merged.header("location")), (303, "/?year=2019"));
     assert_eq!(fixture.app.get(&format!("/api/v1/images/{id}")).json()["files"].as_array().unwrap().len(), 2);

@@ -47,6 +47,18 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
             )
             .await;
         assert_eq!(browser.js(files).await, json!(["IMG_0001-Edit.jpg"]));
+
+        // Taken back, and done again on the page it led back to.
+        browser.shot("split-done-1440").await;
+        click(".facts .undo-split [type=submit]").await;
+        browser
+            .until("one again", &format!("return location.pathname === '{whole}' && document.querySelectorAll('.files li').length === 2"))
+            .await;
+        click(".files li:has(a[aria-label='Download IMG_0001-Edit.jpg']) input").await;
+        click(".facts form[action$='/split'] [type=submit]").await;
+        browser
+            .until("apart again", &format!("return location.pathname !== '{whole}' && document.querySelector('.undo-split') !== null"))
+            .await;
         browser.client.back().await.unwrap();
         browser
             .until(
