@@ -365,7 +365,7 @@ pub fn find_file_location(conn: &mut PgConnection, id: FileId, host: &str) -> Qu
     let on_this_host = vault_mounts::vault_id.eq(vaults::id).and(vault_mounts::host.eq(host));
     let row: LocationColumns = files::table
         .inner_join(folders::table)
-        .inner_join(vaults::table)
+        .inner_join(vaults::table.on(vaults::id.eq(files::vault_id)))
         .left_join(vault_mounts::table.on(on_this_host))
         .filter(files::id.eq(id))
         .select((

@@ -98,7 +98,7 @@ pub fn list_lacking_pictures(
     limit: i64,
 ) -> QueryResult<Vec<Cursor>> {
     let mut query = images::table
-        .inner_join(vaults::table)
+        .inner_join(vaults::table.on(vaults::id.eq(images::vault_id)))
         .left_join(pictures::table)
         .filter(lacks!())
         .filter(vaults::offline_since.is_null())
@@ -121,7 +121,7 @@ pub fn list_lacking_pictures(
 /// When the database fails.
 pub fn count_lacking_pictures(conn: &mut PgConnection) -> QueryResult<i64> {
     images::table
-        .inner_join(vaults::table)
+        .inner_join(vaults::table.on(vaults::id.eq(images::vault_id)))
         .left_join(pictures::table)
         .filter(lacks!())
         .filter(vaults::offline_since.is_null())

@@ -152,6 +152,7 @@ diesel::table! {
 
     files (id) {
         id -> Int8,
+        /// That of its folder.
         vault_id -> Int8,
         folder_id -> Int8,
         image_id -> Nullable<Int8>,
@@ -236,6 +237,7 @@ diesel::table! {
     /// One moment: all the files of one press of the shutter.
     images (id) {
         id -> Int8,
+        /// That of its folder.
         vault_id -> Int8,
         folder_id -> Int8,
         base_name -> Text,
@@ -489,13 +491,11 @@ diesel::table! {
 diesel::joinable!(api_tokens -> accounts (account_id));
 diesel::joinable!(edits -> images (image_id));
 diesel::joinable!(files -> folders (folder_id));
-diesel::joinable!(files -> vaults (vault_id));
 diesel::joinable!(folders -> vaults (vault_id));
 diesel::joinable!(image_edits -> images (image_id));
 diesel::joinable!(images -> cameras (camera_id));
 diesel::joinable!(images -> folders (folder_id));
 diesel::joinable!(images -> lenses (lens_id));
-diesel::joinable!(images -> vaults (vault_id));
 diesel::joinable!(pictures -> images (image_id));
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(vault_mounts -> vaults (vault_id));

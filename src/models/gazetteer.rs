@@ -14,7 +14,10 @@ mod bytes;
 mod land;
 mod towns;
 
-use std::sync::LazyLock;
+use std::{
+    sync::{LazyLock, Once},
+    thread,
+};
 
 use country_boundaries::{BOUNDARIES_ODBL_360X180, CountryBoundaries, LatLon};
 
@@ -43,6 +46,16 @@ static BORDERS: LazyLock<CountryBoundaries> =
     LazyLock::new(|| CountryBoundaries::from_reader(BOUNDARIES_ODBL_360X180).expect("the crate reads its own file"));
 static TOWNS: LazyLock<Towns> = LazyLock::new(Towns::read);
 static LAND: LazyLock<Land> = LazyLock::new(Land::read);
+
+/// Begins to read the data on threads of its own, so that whoever asks soon waits for less of it. Costs nothing when called again.
+pub fn prepare() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        // Whoever asks reads what no thread could be had for.
+        let _ = thread::Builder::new().name("towns".to_owned()).spawn(|| LazyLock::force(&TOWNS));
+        let _ = thread::Builder::new().name("borders".to_owned()).spawn(|| (LazyLock::force(&BORDERS), LazyLock::force(&LAND)));
+    });
+}
 
 /// Names the place at a latitude and longitude in degrees; what is not known is left out, and far out at sea that is everything.
 ///

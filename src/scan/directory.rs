@@ -53,6 +53,7 @@ pub fn scan_directory_with(path: &Path, options: &ScanOptions, on_event: &(dyn F
         other_vaults: &[],
         reader: &reader,
         full: true,
+        for_database: false,
         threads: options.threads,
         stop: &options.stop,
         progress: &progress,
@@ -102,7 +103,7 @@ struct FolderRows {
 
 /// The rows of one folder, with image indices counted from 0.
 fn folder_rows(mount: &Path, scan: &FolderScan) -> FolderRows {
-    let moments = Moment::all(scan);
+    let moments = &scan.moments;
     let subdirectory = scan.folder.to_nfc();
     let mut order: Vec<usize> = (0..moments.len()).collect();
     order.sort_by(|one, other| moments[*one].base_name.cmp(&moments[*other].base_name).then(one.cmp(other)));

@@ -16,16 +16,45 @@ use super::{
 use crate::{
     db::{
         PgConnection, QueryError,
-        ingest::{self, Batch, CameraWrite, FileWrite, FolderWrite, ImageWrite, PlainText, Sequence},
+        ingest::{self, Batch, CameraWrite, FileWrite, FolderWrite, ImageWrite, PlainText, SearchWords, Sequence},
         known::{self, KnownFile},
         vaults::MountedVault,
     },
     models::{
         FileId, FileRole, FolderId, ImageId, RelPath,
-        gazetteer::{EDITION, whereabouts},
+        edit::Place,
+        gazetteer::{self, EDITION, whereabouts},
         words,
     },
 };
+
+/// What an image is found by, beside its facts.
+#[derive(Debug, Clone)]
+pub(crate) struct Findable {
+    /// What its coordinates are called.
+    coordinates: Place,
+    search_words: SearchWords,
+}
+
+impl Findable {
+    /// Of every group of a folder.
+    pub(crate) fn all(scan: &FolderScan, moments: &[Moment]) -> Vec<Self> {
+        let folder = scan.folder.to_nfc();
+        scan.grouping.groups.iter().zip(moments).map(|(group, moment)| Self::of(scan, &folder, group, moment)).collect()
+    }
+
+    fn of(scan: &FolderScan, folder: &str, group: &Group, moment: &Moment) -> Self {
+        let facts = &moment.facts;
+        let coordinates = facts.gps.map(|gps| whereabouts(gps.latitude_deg, gps.longitude_deg)).unwrap_or_default();
+        let texts = [facts.title.as_deref(), facts.description.as_deref(), Some(moment.base_name.as_str())];
+        let places = facts.place.iter().chain([&coordinates]).flat_map(|place| [&place.city, &place.state, &place.country]);
+        let keywords = facts.keywords.iter().chain(&facts.hierarchical_keywords).map(String::as_str);
+        let names = group.members.iter().map(|member| scan.files[member.file].name.as_str());
+        let texts = texts.into_iter().flatten().chain(places.flatten().map(String::as_str)).chain(keywords).chain(names).chain([folder]);
+        let search_words = texts.flat_map(words).collect();
+        Self { coordinates, search_words }
+    }
+}
 
 /// Writes the folders of one vault.
 pub(crate) struct Ingest<'a> {
@@ -52,11 +81,16 @@ impl<'a> Ingest<'a> {
         folders: HashMap<RelPath, FolderId>,
         progress: &'a Progress,
     ) -> Self {
+        let is_new_vault = folders.is_empty();
+        if is_new_vault {
+            // The names of places are read while the first files are.
+            gazetteer::prepare();
+        }
         Self {
             conn,
             vault,
             progress,
-            is_new_vault: folders.is_empty(),
+            is_new_vault,
             folders,
             cameras: HashMap::new(),
             lenses: HashMap::new(),
@@ -105,9 +139,8 @@ impl<'a> Ingest<'a> {
         let fresh = claims.iter().flatten().filter(|claim| claim.is_none()).count();
         let mut fresh = ingest::allocate_ids(self.conn, Sequence::Images, fresh)?.into_iter().map(ImageId);
         for ((scan, rows), claims) in scans.iter().zip(&rows).zip(&claims) {
-            let moments = Moment::all(scan);
             let mut image_of = vec![None; scan.files.len()];
-            for ((group, moment), claim) in scan.grouping.groups.iter().zip(&moments).zip(claims) {
+            for (((group, moment), findable), claim) in scan.grouping.groups.iter().zip(&scan.moments).zip(&scan.findable).zip(claims) {
                 let image = claim.unwrap_or_else(|| fresh.next().expect("as many were allocated as groups need"));
                 for member in &group.members {
                     image_of[member.file] = Some((image, member.role));
@@ -119,7 +152,7 @@ impl<'a> Ingest<'a> {
                 if group.members.iter().all(same) && !touched.contains(&image) {
                     continue;
                 }
-                let mut write = self.image_write(image, folder_ids[&scan.folder], group, moment, rows, scan);
+                let mut write = self.image_write(image, folder_ids[&scan.folder], moment, findable, rows);
                 write.is_new = claim.is_none();
                 batch.images.push(write);
             }
@@ -242,22 +275,12 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    fn image_write(&self, id: ImageId, folder_id: FolderId, group: &Group, moment: &Moment, rows: &[Row], scan: &FolderScan) -> ImageWrite {
+    fn image_write(&self, id: ImageId, folder_id: FolderId, moment: &Moment, findable: &Findable, rows: &[Row]) -> ImageWrite {
         let facts = &moment.facts;
         let camera = camera_name(facts.make.as_deref(), facts.model.as_deref());
         let small = |number: u32| i32::try_from(number).ok();
-        let mut search_words: Vec<String> = Vec::new();
-        let texts = [facts.title.as_deref(), facts.description.as_deref(), Some(moment.base_name.as_str())];
-        let keywords = facts.keywords.iter().chain(&facts.hierarchical_keywords).map(String::as_str);
-        let names = group.members.iter().map(|member| scan.files[member.file].name.as_str());
-        let folder = scan.folder.to_nfc();
         let place = facts.place.clone().unwrap_or_default();
-        let coordinates = facts.gps.map(|gps| whereabouts(gps.latitude_deg, gps.longitude_deg)).unwrap_or_default();
-        let said = [&place, &coordinates].into_iter().flat_map(|place| [&place.city, &place.state, &place.country]);
-        let place_names = said.flatten().map(String::as_str);
-        for text in texts.into_iter().flatten().chain(place_names).chain(keywords).chain(names).chain([folder.as_str()]) {
-            search_words.extend(words(text));
-        }
+        let Findable { coordinates, search_words } = findable.clone();
         let plain = |texts: &[String]| texts.iter().map(|text| PlainText::from(text.as_str())).collect();
         ImageWrite {
             is_new: false,
@@ -296,7 +319,7 @@ impl<'a> Ingest<'a> {
             grouping_rule: moment.rule,
             picture_file_id: moment.picture.as_ref().map(|(picture, _)| rows[*picture].id),
             picture_key: moment.picture.as_ref().map(|(_, key)| key.to_string().into()),
-            search_words: search_words.into_iter().collect(),
+            search_words,
             pick: facts.pick.unwrap_or_default().name(),
             color_label: facts.color_label.unwrap_or_default().name(),
             city: place.city.map(PlainText::from),

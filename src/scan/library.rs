@@ -152,6 +152,7 @@ fn scan_vault(
         other_vaults: &other_vaults,
         reader: &reader,
         full: options.full,
+        for_database: true,
         threads: options.threads,
         stop: &options.stop,
         progress,

@@ -11,6 +11,8 @@ use rayon::prelude::*;
 
 use super::{
     group::{Candidate, Grouping, group_folder},
+    ingest::Findable,
+    moment::Moment,
     progress::{Progress, add},
     walk::{Entry, Listing},
 };
@@ -49,6 +51,10 @@ pub(crate) struct FolderScan {
     pub(crate) listed: usize,
     pub(crate) files: Vec<ScannedFile>,
     pub(crate) grouping: Grouping,
+    /// What each group shows.
+    pub(crate) moments: Vec<Moment>,
+    /// What each group is found by, where it is for the database.
+    pub(crate) findable: Vec<Findable>,
     /// Rows of the database for this folder, and those pinned to them.
     pub(crate) known: Vec<KnownFile>,
 }
@@ -80,6 +86,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) mount: &'a Path,
     /// Read also what size and time say is unchanged.
     pub(crate) full: bool,
+    /// Whether the database will hear of it: its words and places are found here, on many threads, rather than by the one that writes.
+    pub(crate) for_database: bool,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) progress: &'a Progress,
 }
@@ -108,7 +116,12 @@ impl Reading<'_> {
         let listed = files.len();
         files.extend(pinned_elsewhere(&listing.folder, &known));
         let grouping = group_folder(&candidates(&files, &known));
-        Some(FolderScan { folder: listing.folder, digest, complete: listing.complete, listed, files, grouping, known })
+        let (moments, findable) = (Vec::new(), Vec::new());
+        let scan =
+            FolderScan { folder: listing.folder, digest, complete: listing.complete, listed, files, grouping, moments, findable, known };
+        let moments = Moment::all(&scan);
+        let findable = if self.for_database { Findable::all(&scan, &moments) } else { Vec::new() };
+        Some(FolderScan { moments, findable, ..scan })
     }
 
     fn read_file(&self, folder_path: &Path, folder: &RelPath, entry: &Entry, known: Option<&KnownFile>) -> FileReading {

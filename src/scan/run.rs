@@ -29,6 +29,8 @@ pub(crate) struct Run<'a> {
     pub(crate) other_vaults: &'a [PathBuf],
     pub(crate) reader: &'a MetaReader,
     pub(crate) full: bool,
+    /// See [`Reading::for_database`].
+    pub(crate) for_database: bool,
     pub(crate) threads: usize,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) progress: &'a Progress,
@@ -174,8 +176,8 @@ impl Run<'_> {
                 let scans = scans.clone();
                 let known = known.map(|(id, _)| id);
                 scope.spawn(move |_| {
-                    let reading =
-                        Reading { reader: self.reader, mount: self.mount, full: self.full, stop: self.stop, progress: self.progress };
+                    let Run { mount, reader, full, for_database, stop, progress, .. } = *self;
+                    let reading = Reading { reader, mount, full, for_database, stop, progress };
                     let rows = known.map_or_else(|| Ok(Vec::new()), |id| memory.files(id));
                     match rows.map(|rows| reading.read(listing, rows)).transpose() {
                         // A writer that is gone has failed; its outcome says so.

@@ -35,16 +35,24 @@ impl Land {
             }
         }
         // An upright line is crossed by no meridian. The few that span columns stand in each of them.
-        let of_columns = |line: &Line| (column(line[0]), column(line[2]));
-        let mut sorted: Vec<(usize, Line)> = Vec::with_capacity(lines.len());
-        for line in lines.into_iter().filter(|line| line[0] != line[2]) {
-            let (first, last) = of_columns(&line);
-            let span = (last + COLUMNS - first) % COLUMNS;
-            sorted.extend((0..=span).map(|step| ((first + step) % COLUMNS, line)));
+        lines.retain(|line: &Line| line[0] != line[2]);
+        let mut columns = vec![0; COLUMNS + 1];
+        for at in lines.iter().flat_map(columns_of) {
+            columns[at + 1] += 1;
         }
-        sorted.sort_unstable();
-        let columns = (0..=COLUMNS).map(|column| sorted.partition_point(|(at, _)| *at < column) as u32).collect();
-        Self { lines: sorted.into_iter().map(|(_, line)| line).collect(), columns }
+        for at in 1..columns.len() {
+            columns[at] += columns[at - 1];
+        }
+        // Where the next line of each column belongs.
+        let mut next = columns.clone();
+        let mut placed = vec![Line::default(); columns[COLUMNS] as usize];
+        for line in &lines {
+            for at in columns_of(line) {
+                placed[next[at] as usize] = *line;
+                next[at] += 1;
+            }
+        }
+        Self { lines: placed, columns }
     }
 
     /// Whether a place is on land.
@@ -62,6 +70,12 @@ impl Land {
         };
         lines.iter().filter(|line| crosses(line)).count() % 2 == 1
     }
+}
+
+/// The columns that a line touches.
+fn columns_of(line: &Line) -> impl Iterator<Item = usize> + use<> {
+    let (first, last) = (column(line[0]), column(line[2]));
+    (0..=(last + COLUMNS - first) % COLUMNS).map(move |step| (first + step) % COLUMNS)
 }
 
 /// From west to east, the short way round.
