@@ -100,7 +100,8 @@ fn source_profile(profile: &Profile) -> Option<ColorProfile> {
 }
 
 fn options() -> TransformOptions {
-    TransformOptions { rendering_intent: RenderingIntent::Perceptual, ..TransformOptions::default() }
+    // Thirteen bits of linear light, which fixed point has, are few for what is dark.
+    TransformOptions { rendering_intent: RenderingIntent::Perceptual, prefer_fixed_point: false, ..TransformOptions::default() }
 }
 
 fn rgb8_to_srgb(rgb: &[u8], source: &ColorProfile) -> Option<Vec<u8>> {
@@ -183,6 +184,22 @@ mod tests {
         for (adobe, srgb) in [([200, 100, 50], [227, 100, 42]), ([128, 128, 128], [129, 129, 129]), ([90, 120, 150], [72, 121, 153])] {
             let seen = one_pixel(adobe, &Profile::AdobeRgb);
             assert!(near(seen, srgb, 3), "Adobe RGB {adobe:?} gave {seen:?}, not {srgb:?}");
+        }
+    }
+
+    #[test]
+    fn dark_colours_are_exact_to_a_level() {
+        // By the same matrices and curves, in floating point.
+        let p3 = Profile::Icc(ColorProfile::new_display_p3().encode().unwrap());
+        for (display_p3, srgb) in [
+            ([12, 9, 7], [13, 9, 7]),
+            ([5, 4, 6], [5, 4, 6]),
+            ([20, 12, 8], [21, 12, 7]),
+            ([40, 20, 25], [43, 19, 25]),
+            ([3, 2, 1], [3, 2, 1]),
+        ] {
+            let seen = one_pixel(display_p3, &p3);
+            assert!(near(seen, srgb, 1), "Display P3 {display_p3:?} gave {seen:?}, not {srgb:?}");
         }
     }
 
