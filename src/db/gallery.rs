@@ -153,14 +153,15 @@ struct Range<'a> {
 /// One condition has an index in the order of the timeline, or is met often enough that walking the timeline finds a page at
 /// once. Folder, text and mixtures have neither: a short walk finds the page where much matches, and where little matches
 /// gathering and sorting it all is quick. Which it will be is known beforehand for folders, by the number of their images, and
-/// guessed for all else, by what the planner expects. Left to itself the planner would walk the whole timeline for a few matches.
+/// guessed for all else, by what share of the stretch the planner expects to pass: a walk that would end without a full page is
+/// not begun. Left to itself the planner would walk the whole timeline for a few matches.
 fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<GalleryCard>> {
     let wanted = range.wanted;
     let gathers = wanted.gathers();
     let is_mixed = gathers || wanted.conditions() > 1;
     let only_folders = wanted.folders.is_some() && wanted.text.is_none() && wanted.conditions.is_empty();
-    let few = if only_folders { candidates(conn, range)? <= LONGEST_WALK } else { is_mixed && expected(conn, range)? <= FEW };
-    if !few && is_mixed {
+    let walks = is_mixed && if only_folders { candidates(conn, range)? > LONGEST_WALK } else { walk_is_worth(conn, range)? };
+    if walks {
         let cards = newest_first(range, walk(range).query().load(conn)?);
         if cards.len() as i64 == range.limit {
             return Ok(cards);
@@ -179,10 +180,22 @@ impl QueryableByName<Pg> for PlanLine {
     }
 }
 
-/// How many images of a stretch the planner expects to pass: a millisecond that saves a walk in vain.
-fn expected(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<i64> {
+/// Whether a walk is likely to find a whole page, with as much again to spare: a millisecond that saves one in vain.
+fn walk_is_worth(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<bool> {
+    let passing = expected(conn, range, true)?;
+    if passing <= FEW {
+        return Ok(false);
+    }
+    let all = expected(conn, range, false)?.max(1);
+    Ok(passing.saturating_mul(LONGEST_WALK) / all >= range.limit.saturating_mul(2))
+}
+
+/// How many images of a stretch the planner expects, those that pass or all.
+fn expected(conn: &mut PgConnection, range: &Range<'_>, only_passing: bool) -> QueryResult<i64> {
     let mut sql = Sql::new("EXPLAIN SELECT FROM images AS i WHERE true");
-    range.wanted.write_conditions(&mut sql);
+    if only_passing {
+        range.wanted.write_conditions(&mut sql);
+    }
     range.write_place(&mut sql);
     let plan: Vec<PlanLine> = sql.query().load(conn)?;
     let rows = plan.first().and_then(|line| line.0.split_once(" rows=")?.1.split(' ').next()?.parse().ok());

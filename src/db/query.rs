@@ -439,17 +439,20 @@ fn file(name: &Name) -> FilePattern {
             std::iter::once(format!("{pattern}%")).chain(inside).collect()
         }
     };
-    FilePattern { words: words_of_pattern(&folded), patterns, is_path }
+    FilePattern { words: word_of_pattern(&folded), patterns, is_path }
 }
 
-/// The words that every name of a pattern has. Behind a `*` the first letters may be the end of a word.
-fn words_of_pattern(folded: &str) -> Option<String> {
+/// The word of a pattern that the fewest names have, as far as that can be told from the word: the longest with a digit, else the
+/// longest. Its pattern judges what it finds, and `img`, which every second name begins with, would be looked up for nothing.
+/// Behind a `*` the first letters may be the end of a word.
+fn word_of_pattern(folded: &str) -> Option<String> {
     let mut all = Vec::new();
     for (index, piece) in folded.split('*').enumerate() {
         let begins_inside = index > 0 && piece.starts_with(char::is_alphanumeric);
         all.extend(words(piece).into_iter().skip(usize::from(begins_inside)));
     }
-    tsquery(&all, ":*")
+    let rarest = all.into_iter().max_by_key(|word| (word.contains(|c: char| c.is_ascii_digit()), word.chars().count()));
+    tsquery(rarest.as_slice(), ":*")
 }
 
 fn date(bounds: &Bounds<PartialDate>) -> Option<One> {
@@ -522,7 +525,10 @@ impl One {
                 sql.text("i.tag_names <> '{}' AND i.tag_names && ");
                 sql.bind(Value::Texts(names.clone()));
             }
-            Self::Text(column, pattern) => _ = sql.text("fold(").text(column).text(") LIKE ").bind(Value::Text(pattern.clone())),
+            // An index knows which have a text at all.
+            Self::Text(column, pattern) => {
+                sql.text(column).text(" <> '' AND fold(").text(column).text(") LIKE ").bind(Value::Text(pattern.clone()));
+            }
             Self::File(file) => file.write(sql),
             Self::Places(columns, code) => {
                 sql.text("false");
@@ -736,10 +742,11 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_pattern_are_those_every_name_has() {
-        assert_eq!(words_of_pattern("img_12*.cr2").as_deref(), Some("'img':* & '12':* & 'cr2':*"));
-        assert_eq!(words_of_pattern("*1234").as_deref(), None);
-        assert_eq!(words_of_pattern("*mg_12").as_deref(), Some("'12':*"));
+    fn a_pattern_is_looked_up_by_its_rarest_word_that_every_name_has() {
+        assert_eq!(word_of_pattern("img_12345*.cr2").as_deref(), Some("'12345':*"));
+        assert_eq!(word_of_pattern("holiday_in.*").as_deref(), Some("'holiday':*"));
+        assert_eq!(word_of_pattern("*1234").as_deref(), None);
+        assert_eq!(word_of_pattern("*mg_12").as_deref(), Some("'12':*"));
     }
 
     #[test]
