@@ -7,6 +7,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import edits
 import maps
 import pages
 import pictures
@@ -21,6 +22,8 @@ GROUPS = {
     "thumbs": pictures.thumbs,
     "pages": pages.pages,
     "map": maps.maps,
+    "edits": edits.edits,
+    "outbox": edits.outbox,
     "start": pages.start,
     "memory": scans.memory,
 }

@@ -164,10 +164,10 @@ def agreement(folder):
 
 
 @contextmanager
-def slow_mount(program, folder, mount, us):
-    """The folder as a slow disk; unmounted and forgotten afterwards."""
+def slow_mount(program, folder, mount, us, *mode):
+    """The folder as a slow disk, read-only unless the mode is `rw`; unmounted and forgotten afterwards."""
     mount.mkdir(exist_ok=True)
-    process = subprocess.Popen([program, folder, mount, str(us)])
+    process = subprocess.Popen([program, folder, mount, str(us), *mode])
     try:
         give_up = time.monotonic() + 10
         while not os.path.ismount(mount):
@@ -184,16 +184,24 @@ def slow_mount(program, folder, mount, us):
             process.wait()
 
 
-def slow(folder):
-    """A disk where every request takes two milliseconds."""
-    group = Group("slow")
+def built_slow_fs(folder):
+    """The program that makes a disk slow, or None and what is lacking for it."""
     program = folder / "slow_fs"
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], capture_output=True, text=True)
     compiler = shutil.which("cc")
-    if flags.returncode or not (compiler and EXIFTOOL and shutil.which("fusermount3") and os.access("/dev/fuse", os.W_OK)):
-        group.remarks.append("left out: needs exiftool, fuse3 with its headers (libfuse3-dev), and /dev/fuse that may be opened")
-        return group
+    if flags.returncode or not (compiler and shutil.which("fusermount3") and os.access("/dev/fuse", os.W_OK)):
+        return None, "needs fuse3 with its headers (libfuse3-dev), and /dev/fuse that may be opened"
     run([compiler, "-O2", "-o", program, Path(__file__).with_name("slow_fs.c"), *flags.stdout.split()])
+    return program, None
+
+
+def slow(folder):
+    """A disk where every request takes two milliseconds."""
+    group = Group("slow")
+    program, lack = built_slow_fs(folder)
+    if lack or not EXIFTOOL:
+        group.remarks.append(f"left out: {lack or 'needs exiftool'}")
+        return group
     library, mount = folder / "library", folder / "mount"
     words = sample_library(library, SLOW_MOMENTS)
     with home_with_services(folder) as home:
