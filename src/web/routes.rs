@@ -176,12 +176,18 @@ routes! {
     patch "/api/v1/images/{id}" => api::edit_image;
     /// Who changed what about an image, and when.
     get "/api/v1/images/{id}/history" => api::history;
+    /// Takes one change of an image back.
+    post "/api/v1/images/{id}/history/{edit}/undo" => api::undo_one;
+    /// Does it again.
+    post "/api/v1/images/{id}/history/{edit}/redo" => api::redo_one;
     /// Does one action to many images.
     post "/api/v1/edits" => api::edit_many;
     /// Takes an action back.
     post "/api/v1/edits/{batch}/undo" => api::undo;
     /// Does again what was taken back.
     post "/api/v1/edits/{batch}/redo" => api::redo;
+    /// Gives images the places of a GPX track, or says which.
+    post "/api/v1/tracks" => api::place_by_track;
     /// What is on its way to the sidecars, field by field.
     get "/api/v1/outbox" => api::outbox;
     /// Ends a conflict between library and vault.

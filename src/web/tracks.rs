@@ -10,7 +10,7 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Path, Payload},
+    web::{Bytes, Data, Path, Payload},
 };
 use askama::Template;
 use chrono::TimeDelta;
@@ -62,14 +62,23 @@ struct TrackView {
     words: String,
 }
 
-/// `POST /tracks`, with the file as the body.
-pub(super) async fn upload(state: Data<State>, body: Payload) -> Result<HttpResponse, WebError> {
+/// The body of a request that brings a track.
+pub(super) async fn body_of(body: Payload) -> Result<Bytes, WebError> {
     let too_large = || WebError::BadRequest(format!("The file is larger than {} MB, which no track is", LARGEST_BYTES >> 20));
     let bytes = body.to_bytes_limited(LARGEST_BYTES).await.map_err(|_| too_large())?;
-    let bytes = bytes.map_err(|error| WebError::BadRequest(format!("The file did not arrive: {error}")))?;
-    let read = actix_web::web::block(move || Track::from_gpx(&String::from_utf8_lossy(&bytes)));
+    bytes.map_err(|error| WebError::BadRequest(format!("The file did not arrive: {error}")))
+}
+
+/// Reads a track, beside the threads that answer.
+pub(super) async fn read_gpx(bytes: impl AsRef<[u8]> + Send + 'static) -> Result<Track, WebError> {
+    let read = actix_web::web::block(move || Track::from_gpx(&String::from_utf8_lossy(bytes.as_ref())));
     let track = read.await.map_err(|error| WebError::Internal(error.to_string()))?;
-    let track = track.map_err(|error| WebError::BadRequest(format!("It cannot be used: {error}")))?;
+    track.map_err(|error| WebError::BadRequest(format!("It cannot be used: {error}")))
+}
+
+/// `POST /tracks`, with the file as the body.
+pub(super) async fn upload(state: Data<State>, body: Payload) -> Result<HttpResponse, WebError> {
+    let track = read_gpx(body_of(body).await?).await?;
     let words = match track.span() {
         Some((first, last)) => {
             let at = |time: chrono::DateTime<chrono::Utc>| time.format("%-d %B %Y, %H:%M").to_string();
@@ -82,13 +91,13 @@ pub(super) async fn upload(state: Data<State>, body: Payload) -> Result<HttpResp
 
 /// How times of photos become moments of the track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Clock {
+pub(super) struct Clock {
     /// How far the camera was ahead.
-    ahead: TimeDelta,
+    pub(super) ahead: TimeDelta,
     /// Minutes east of UTC, for photos that do not say.
-    zone_minutes: Option<i16>,
+    pub(super) zone_minutes: Option<i16>,
     /// Those that have a place get another.
-    replaces: bool,
+    pub(super) replaces: bool,
 }
 
 impl Clock {
@@ -101,18 +110,18 @@ impl Clock {
 
 /// What a track knows of some photos.
 #[derive(Debug, Clone, PartialEq, Default)]
-struct Places {
-    found: BTreeMap<ImageId, Gps>,
+pub(super) struct Places {
+    pub(super) found: BTreeMap<ImageId, Gps>,
     /// They have a place, and keep it.
-    placed: usize,
+    pub(super) placed: usize,
     /// Nobody knows their zone.
-    without_zone: usize,
+    pub(super) without_zone: usize,
     /// The track does not know where they were.
-    outside: usize,
+    pub(super) outside: usize,
 }
 
 /// Looks up where each photo was.
-fn places(track: &Track, images: &[TakenImage], clock: Clock) -> Places {
+pub(super) fn places(track: &Track, images: &[TakenImage], clock: Clock) -> Places {
     let mut places = Places::default();
     for image in images {
         if image.has_place && !clock.replaces {

@@ -288,6 +288,77 @@ fn the_api_changes_one_and_many_and_takes_it_back() {
 }
 
 #[test]
+fn one_change_of_an_action_is_taken_back_alone() {
+    let library = Library::new();
+    library.picture("a.jpg", 1);
+    library.picture("b.jpg", 2);
+    library.scan(&[]);
+    let (id, other) = (library.id("a"), library.id("b"));
+    library.send("POST", "/api/v1/edits", &json!({"images": [id, other], "set": {"rating": 4, "title": "Both"}}));
+    let history = library.app.get(&format!("/api/v1/images/{id}/history")).json();
+    let entry = history["entries"].as_array().unwrap().iter().find(|entry| entry["field"] == "rating").unwrap()["id"].clone();
+    let turn = |of: i64, verb: &str| library.send("POST", &format!("/api/v1/images/{of}/history/{entry}/{verb}"), &json!({}));
+    let shown = |id: i64| json!([library.image(id)["rating"], library.image(id)["title"]]);
+    assert_eq!(turn(id, "undo").json(), json!({"changed": 1, "skipped": 0}));
+    assert_eq!((shown(id), shown(other)), (json!([null, "Both"]), json!([4, "Both"])));
+    assert_eq!(turn(id, "undo").json(), json!({"changed": 0, "skipped": 0}), "it is taken back already");
+    assert_eq!(turn(id, "redo").json(), json!({"changed": 1, "skipped": 0}));
+    assert_eq!(shown(id), json!([4, "Both"]));
+    assert_eq!(turn(other, "undo").status, 404, "it is a change of the other image");
+    assert_eq!(library.send("POST", &format!("/api/v1/images/{id}/history/999/redo"), &json!({})).status, 404);
+}
+
+#[test]
+fn a_track_says_what_it_would_do_and_then_does_it() {
+    let library = Library::new();
+    // The third long after the end of the track.
+    for (number, seconds) in [0, 60, 1800, 1860].into_iter().enumerate() {
+        library.picture(&format!("{number}.jpg"), seconds);
+    }
+    library.scan(&[]);
+    let ids: Vec<i64> = (0..4).map(|number| library.id(&number.to_string())).collect();
+    library.patch(ids[3], &json!({"gps": {"latitude_deg": 1, "longitude_deg": 2}}));
+    let point = |at: &str, latitude: f64| format!(r#"<trkpt lat="{latitude}" lon="11"><time>{at}</time></trkpt>"#);
+    // The camera, in summer in Paris, was two minutes ahead: 12:00 on its clock was 09:58 UTC.
+    let gpx = format!("<gpx>{}{}</gpx>", point("2019-08-03T09:58:00Z", 48.0), point("2019-08-03T09:59:00Z", 48.5));
+    let all = serde_json::to_value(document()).unwrap();
+    let place = |more: Value| {
+        let mut request = json!({"gpx": gpx, "images": ids, "clock_ahead_s": 120, "zone_minutes": 120});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = library.send("POST", "/api/v1/tracks", &request);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        check(&answer.json(), &json!({"$ref": "#/components/schemas/TrackResult"}), &all, "TrackResult");
+        answer.json()
+    };
+    let told = place(json!({"dry_run": true}));
+    assert_eq!((&told["batch"], &told["changed"]), (&Value::Null, &json!(0)));
+    assert_eq!([&told["placed"], &told["without_zone"], &told["outside"]], [&json!(1), &json!(0), &json!(1)]);
+    let places: Vec<Value> =
+        told["places"].as_array().unwrap().iter().map(|place| json!([place["image"], place["latitude_deg"]])).collect();
+    assert_eq!(places, [json!([ids[0], 48.0]), json!([ids[1], 48.5])]);
+    assert_eq!(library.image(ids[0])["gps_latitude"], Value::Null, "a dry run changes nothing");
+    assert_eq!(place(json!({"dry_run": true, "zone_minutes": null}))["without_zone"], 3);
+
+    let done = place(json!({}));
+    assert_eq!((&done["places"], &done["changed"]), (&told["places"], &json!(2)));
+    assert_eq!(library.image(ids[1])["gps_latitude"], 48.5);
+    let undone = library.send("POST", &format!("/api/v1/edits/{}/undo", done["batch"]), &json!({})).json();
+    assert_eq!((undone, library.image(ids[1])["gps_latitude"].clone()), (json!({"changed": 2, "skipped": 0}), Value::Null));
+    for (word, body) in [
+        ("gpx", json!({"images": ids})),
+        ("cannot be used", json!({"gpx": "<gpx/>", "images": ids})),
+        ("images", json!({"gpx": gpx})),
+        ("clock_ahead_s", json!({"gpx": gpx, "images": ids, "clock_ahead_s": "soon"})),
+        ("zone_minutes", json!({"gpx": gpx, "images": ids, "zone_minutes": 9000})),
+        ("dry_run", json!({"gpx": gpx, "images": ids, "dry_run": 1})),
+        ("dryrun", json!({"gpx": gpx, "images": ids, "dryrun": true})),
+    ] {
+        let answer = library.send("POST", "/api/v1/tracks", &body);
+        assert!(answer.status == 400 && answer.json()["message"].as_str().unwrap().contains(word), "{word}: {}", answer.text());
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_by_its_name_and_changes_nothing() {
     let library = Library::new();
     library.picture("a.jpg", 1);

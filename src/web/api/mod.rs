@@ -5,24 +5,31 @@
 mod edits;
 mod export;
 mod health;
+mod history;
 mod images;
 mod library;
 mod lists;
 pub(super) mod map;
+mod outbox;
+mod paging;
 mod searches;
+mod tracks;
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::OpenApi;
 
-pub(super) use edits::{edit_image, edit_many, history, outbox, redo, resolve, retry, undo};
+pub(super) use edits::{edit_image, edit_many};
 pub(super) use export::export;
 pub(super) use health::healthz;
+pub(super) use history::{history, redo, redo_one, undo, undo_one};
 pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use library::get_library;
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
 pub(super) use map::get_map;
+pub(super) use outbox::{outbox, resolve, retry};
 pub(super) use searches::{forget_search, list_all_searches, save_search};
+pub(super) use tracks::place_by_track;
 
 /// The description of the API.
 #[derive(OpenApi)]
@@ -39,13 +46,16 @@ pub(super) use searches::{forget_search, list_all_searches, save_search};
         images::thumbnail,
         images::file,
         edits::edit_image,
-        edits::history,
+        history::history,
+        history::undo_one,
+        history::redo_one,
         edits::edit_many,
-        edits::undo,
-        edits::redo,
-        edits::outbox,
-        edits::resolve,
-        edits::retry,
+        history::undo,
+        history::redo,
+        tracks::place_by_track,
+        outbox::outbox,
+        outbox::resolve,
+        outbox::retry,
         export::export,
         library::get_library,
         lists::get_timeline,
