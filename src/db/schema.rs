@@ -485,6 +485,8 @@ diesel::table! {
         offline_since -> Nullable<Timestamptz>,
         offline_reason -> Nullable<Text>,
         created_at -> Timestamptz,
+        /// folders.rel_path_bytes where sidecars are being written: what a killed writer left there is removed by the next one.
+        folders_in_hand -> Array<Nullable<Bytea>>,
     }
 }
 

@@ -4,11 +4,11 @@
 //! the old value for somebody's news.
 
 use diesel::{
-    Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
+    Connection, ExpressionMethods, PgConnection, QueryDsl, QueryResult, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text},
 };
 
-use super::{QueryError, edits::record_written};
+use super::{QueryError, edits::record_written, image::unreadable, schema::vaults};
 use crate::models::{Facts, FileFormat, FileRole, ImageId, RelPath, VaultId, edit::Value};
 
 /// Any number nobody else uses as the first half of an advisory lock.
@@ -48,6 +48,28 @@ fn lock_function(conn: &mut PgConnection, sql: &str, vault: VaultId) -> QueryRes
     let vault = i32::try_from(vault.0).unwrap_or(i32::MAX);
     let row: Locked = sql_query(sql).bind::<Integer, _>(WRITE_LOCK).bind::<Integer, _>(vault).get_result(conn)?;
     Ok(row.locked)
+}
+
+/// Folders of a vault where sidecars were being written when their writer was last heard of.
+///
+/// # Errors
+/// `NotFound` when there is no such vault, or the database's own.
+pub fn list_folders_in_hand(conn: &mut PgConnection, vault: VaultId) -> QueryResult<Vec<RelPath>> {
+    let paths: Vec<Option<Vec<u8>>> = vaults::table.filter(vaults::id.eq(vault)).select(vaults::folders_in_hand).first(conn)?;
+    paths.iter().flatten().map(|path| RelPath::from_bytes(path).map_err(|error| unreadable(error.into()))).collect()
+}
+
+/// Records where sidecars are about to be written, in place of what was recorded.
+///
+/// # Errors
+/// Only the database's own.
+pub fn record_folders_in_hand<'a>(
+    conn: &mut PgConnection,
+    vault: VaultId,
+    folders: impl IntoIterator<Item = &'a RelPath>,
+) -> QueryResult<()> {
+    let paths: Vec<&[u8]> = folders.into_iter().map(RelPath::as_bytes).collect();
+    diesel::update(vaults::table.filter(vaults::id.eq(vault))).set(vaults::folders_in_hand.eq(paths)).execute(conn).map(|_| ())
 }
 
 /// Names in a folder that end in `.xmp` and are filed under another image than `image`.

@@ -91,6 +91,7 @@ fn columns_of(schema: &str) -> BTreeSet<String> {
         ("Tsvector", "tsvector"),
         ("Array<Nullable<Text>>", "_text"),
         ("Array<Nullable<Int8>>", "_int8"),
+        ("Array<Nullable<Bytea>>", "_bytea"),
     ]
     .into();
     let mut table = String::new();

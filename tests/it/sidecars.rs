@@ -674,7 +674,7 @@ fn at_every_failure_the_sidecar_has_its_old_or_its_new_bytes_and_the_error_says_
                     if !dies {
                         assert_eq!(leftovers(dir.path()), 0, "{context}");
                     }
-                    file::sweep(&RealDisk, &path).unwrap();
+                    file::sweep(&RealDisk, path.on_disk().parent().unwrap()).unwrap();
                     assert_eq!(leftovers(dir.path()), 0, "{context}");
                     if let Err(error) = outcome {
                         seen.insert(format!("{error:?}").split([' ', '{']).next().unwrap().to_owned());

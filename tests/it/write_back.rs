@@ -8,7 +8,11 @@ use std::{
     os::unix::fs::MetadataExt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::BigInt};
@@ -32,12 +36,14 @@ use hm::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::support::{self, TestDatabase, media::Jpeg};
+use crate::support::{self, TestDatabase, bound_disk::BoundDisk, media::Jpeg};
 
 const HOST: &str = "test-host";
 
 /// A vault that this host writes to, with a database that knows it.
 struct Library {
+    /// Unmounted before its folder is removed.
+    disk: Option<BoundDisk>,
     dir: tempfile::TempDir,
     database: TestDatabase,
     db: Db,
@@ -49,7 +55,17 @@ type Originals = BTreeMap<PathBuf, (Vec<u8>, i64, i64, u64)>;
 
 impl Library {
     fn new(names: &[&str]) -> Self {
+        Self::on(support::temp_dir(), None, names)
+    }
+
+    /// On a disk of its own; `None` where mounting is not allowed.
+    fn on_disk(names: &[&str]) -> Option<Self> {
         let dir = support::temp_dir();
+        let disk = BoundDisk::mount(&dir.path().join("disk"), &dir.path().join("photos"))?;
+        Some(Self::on(dir, Some(disk), names))
+    }
+
+    fn on(dir: tempfile::TempDir, disk: Option<BoundDisk>, names: &[&str]) -> Self {
         let root = dir.path().join("photos");
         for (index, name) in names.iter().enumerate() {
             let taken = format!("2019:08:03 12:{index:02}:00");
@@ -59,7 +75,7 @@ impl Library {
         fs::write(&file, format!("[vaults.photos]\npath = {root:?}\nwrite_back = true\n")).unwrap();
         let database = TestDatabase::new();
         let db = Db::connect(database.url(), 8).unwrap();
-        let library = Self { db, database, config: Config::load(Some(&file)).unwrap(), dir };
+        let library = Self { disk, db, database, config: Config::load(Some(&file)).unwrap(), dir };
         library.scan();
         library
     }
@@ -86,7 +102,7 @@ impl Library {
         self.write_on(&RealDisk, &mut self.conn())
     }
 
-    fn write_on(&self, disk: &impl Disk, conn: &mut PgConnection) -> BatchOutcome {
+    fn write_on(&self, disk: &(impl Disk + Sync), conn: &mut PgConnection) -> BatchOutcome {
         let vaults = writable_vaults(conn, HOST, &self.config.vaults).unwrap();
         write_batch(conn, disk, &vaults[0], None, &AtomicBool::new(false)).unwrap()
     }
@@ -329,6 +345,131 @@ fn a_writer_and_a_scan_take_turns() {
     assert_eq!(library.write().written, 1);
 }
 
+/// Lets nobody flush a file before another wants to, and counts how many want to at once.
+#[derive(Default)]
+struct MeetingDisk {
+    /// Flushed now, flushed at the same time at most.
+    flushing: Mutex<(usize, usize)>,
+    arrived: Condvar,
+}
+
+impl Disk for MeetingDisk {
+    fn open(&self, path: &Path) -> io::Result<File> {
+        RealDisk.open(path)
+    }
+    fn read(&self, file: &mut File) -> io::Result<Vec<u8>> {
+        RealDisk.read(file)
+    }
+    fn create(&self, path: &TemporaryPath) -> io::Result<File> {
+        RealDisk.create(path)
+    }
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+        RealDisk.write(file, bytes)
+    }
+    fn adopt(&self, file: &File, old: &File) -> io::Result<()> {
+        RealDisk.adopt(file, old)
+    }
+    fn sync(&self, file: &File) -> io::Result<()> {
+        let mut flushing = self.flushing.lock().unwrap();
+        flushing.0 += 1;
+        flushing.1 = flushing.1.max(flushing.0);
+        self.arrived.notify_all();
+        // Given up where nobody else ever comes, as the first to ask would wait for ever.
+        let (mut flushing, _) = self.arrived.wait_timeout_while(flushing, Duration::from_secs(20), |flushing| flushing.1 < 2).unwrap();
+        flushing.0 -= 1;
+        drop(flushing);
+        RealDisk.sync(file)
+    }
+    fn rename(&self, from: &TemporaryPath, to: &SidecarPath, replaces: bool) -> io::Result<()> {
+        RealDisk.rename(from, to, replaces)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        RealDisk.sync_folder(folder)
+    }
+    fn remove(&self, path: &TemporaryPath) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+}
+
+/// On a disk far away a write is mostly waiting, which several can do together.
+#[test]
+fn several_sidecars_are_in_hand_at_once() {
+    let names: Vec<String> = (0..40).map(|number| format!("{}/IMG_{number:02}.JPG", number % 3)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let library = Library::new(&names);
+    for (index, name) in names.iter().enumerate() {
+        library.set(name, title(&format!("number {index}")));
+    }
+    let disk = MeetingDisk::default();
+    let outcome = library.write_on(&disk, &mut library.conn());
+    assert_eq!((outcome.written, outcome.failed, outcome.trouble, outcome.changed_outside.len()), (40, 0, None, 0));
+    let most = disk.flushing.lock().unwrap().1;
+    assert!((2..=16).contains(&most), "{most} at once");
+    for (index, name) in names.iter().enumerate() {
+        assert_eq!(library.says(name, Field::Title), Some(title(&format!("number {index}"))), "{name}");
+    }
+    assert_eq!(library.outbox(), []);
+    library.scan();
+    assert_eq!(library.count("edits WHERE author <> 'tester'"), 0, "our own hand is no news");
+}
+
+/// A real disk, really remounted: what cannot be written now waits, says why, and is written once it can be.
+#[test]
+fn a_disk_mounted_read_only_or_taken_away_loses_no_edit() {
+    let names = ["IMG_1.JPG", "2019/IMG_2.JPG", "2019/IMG_3.JPG"];
+    let Some(mut library) = Library::on_disk(&names) else {
+        eprintln!("skipped: mounting is not permitted here");
+        return;
+    };
+    let originals = library.originals(&names);
+    library.set(names[0], rating(4));
+    library.write();
+    library.scan();
+    let written = fs::read(library.sidecar(names[0])).unwrap();
+    let edits = [(names[0], rating(5)), (names[1], title("Here")), (names[2], rating(-1))];
+
+    library.disk.as_ref().unwrap().remount("ro");
+    for (name, value) in &edits {
+        library.set(name, value.clone());
+    }
+    let outcome = library.write();
+    assert_eq!(outcome.written, 0);
+    assert!(outcome.trouble.as_ref().is_some_and(|trouble| trouble.contains("mounted read-only")), "{outcome:?}");
+    library.scan();
+    let outbox = library.outbox();
+    assert_eq!(outbox.len(), edits.len(), "{outbox:?}");
+    for entry in &outbox {
+        let is_said = edits.iter().any(|(name, value)| library.image(name) == entry.image && *value == entry.standing.value);
+        assert!(is_said && matches!(entry.standing.state, WriteState::Pending | WriteState::Failed), "{entry:?}");
+        assert_eq!(entry.reason.is_some(), entry.standing.state == WriteState::Failed);
+        assert!(entry.reason.as_ref().is_none_or(|reason| reason.contains("mounted read-only")), "{entry:?}");
+    }
+    assert!(outbox.iter().any(|entry| entry.reason.is_some()), "{outbox:?}");
+    assert_eq!(fs::read(library.sidecar(names[0])).unwrap(), written);
+    assert!(!library.sidecar(names[1]).exists() && !library.sidecar(names[2]).exists());
+
+    library.disk.as_ref().unwrap().remount("rw");
+    retry_failed(&mut library.conn(), None).unwrap();
+    assert_eq!(library.write().written, edits.len());
+    for (name, value) in &edits {
+        assert_eq!(library.says(name, value.field()).as_ref(), Some(value), "{name}");
+    }
+    assert_eq!(library.outbox(), []);
+
+    library.disk.as_mut().unwrap().take_away();
+    library.set(names[1], title("There"));
+    let outcome = library.write();
+    assert!(outcome.trouble.as_ref().is_some_and(|trouble| trouble.contains("is the disk mounted?")), "{outcome:?}");
+    assert_eq!(fs::read_dir(library.root()).unwrap().count(), 0, "nothing is written into an empty mount point");
+    assert_eq!(library.outbox().iter().map(|entry| &entry.standing.value).collect::<Vec<_>>(), [&title("There")]);
+    library.disk.as_mut().unwrap().bring_back();
+    assert_eq!(library.write().written, 1);
+    assert_eq!(library.says(names[1], Field::Title), Some(title("There")));
+    library.scan();
+    assert_eq!(library.count("edits WHERE author <> 'tester'"), 0, "nothing of it is news");
+    assert_eq!(library.originals(&names), originals);
+}
+
 // --- in random order ------------------------------------------------------------------------------------------------
 
 /// Dies, as by kill -9, or refuses, at the n-th of all steps.
@@ -392,6 +533,36 @@ impl Disk for FragileDisk {
     fn remove(&self, path: &TemporaryPath) -> io::Result<()> {
         RealDisk.remove(path)
     }
+}
+
+/// What a killed writer left goes, also where nothing is to be written any more.
+#[test]
+fn a_killed_writer_leaves_nothing_behind_for_good() {
+    let library = Library::new(&NAMES);
+    let leftovers = || {
+        let names = fs::read_dir(library.root().join("2019")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".hm-write-")).count()
+    };
+    let mut left = 0;
+    for steps in 0..12 {
+        library.set(NAMES[1], title(&format!("killed after {steps} steps")));
+        let disk = FragileDisk { steps_left: AtomicUsize::new(steps), end: End::Killed };
+        let mut conn = library.database.connection();
+        let _ = catch_unwind(AssertUnwindSafe(|| library.write_on(&disk, &mut conn)));
+        drop(conn);
+        left += leftovers();
+        sql_query("DELETE FROM image_edits").execute(&mut library.conn()).unwrap();
+        // The lock of the dead goes a moment after them.
+        for _ in 0..100 {
+            library.write();
+            if leftovers() == 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(leftovers(), 0, "after {steps} steps");
+    }
+    assert!(left >= 3, "{left} of the killed left anything");
 }
 
 /// What was said about one field of one image since the last peace, and when.
@@ -633,7 +804,7 @@ fn a_server_killed_again_and_again_loses_nothing() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(random.random_range(300..1500)));
+        std::thread::sleep(Duration::from_millis(random.random_range(300..1500)));
         server.kill().unwrap();
         server.wait().unwrap();
         for name in &names {

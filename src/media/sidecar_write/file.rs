@@ -524,16 +524,17 @@ fn overtaken(disk: &impl Disk, mut old: File, seen: &Seen) -> Option<Vec<u8>> {
     disk.read(&mut old).ok().filter(|content| *blake3::hash(content).as_bytes() != seen.digest)
 }
 
-/// Removes what writers that were killed left in the folder of `path`. To be called by the vault's only writer, between its writes.
+/// Removes what writers that were killed left in a folder. To be called by the vault's only writer, between its writes.
 ///
 /// # Errors
-/// The system's, when the folder cannot be listed.
-pub fn sweep(disk: &impl Disk, path: &SidecarPath) -> io::Result<usize> {
+/// The system's, when the folder cannot be listed, or one of them not removed.
+pub fn sweep(disk: &impl Disk, folder: &Path) -> io::Result<usize> {
     let mut swept = 0;
-    for entry in fs::read_dir(&path.folder)? {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        if is_leftover(&name) && entry.file_type()?.is_file() && disk.remove(&TemporaryPath(entry.path())).is_ok() {
+        if is_leftover(&name) && entry.file_type()?.is_file() {
+            disk.remove(&TemporaryPath(entry.path()))?;
             swept += 1;
         }
     }

@@ -1,5 +1,6 @@
 //! What several areas' tests need: the real `hm` in a clean environment, a database of one's own, files to scan.
 
+pub(crate) mod bound_disk;
 pub(crate) mod case;
 pub(crate) mod chart;
 pub(crate) mod damage;
