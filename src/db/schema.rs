@@ -143,6 +143,10 @@ diesel::table! {
         has_gps -> Bool,
         /// May be 0.
         image_count -> Int4,
+        /// Null where it is not known.
+        known_camera_id -> Nullable<Int4>,
+        /// Null where it is not known.
+        known_lens_id -> Nullable<Int4>,
     }
 }
 
@@ -248,7 +252,9 @@ diesel::table! {
         /// Minutes east of UTC where known.
         captured_offset_minutes -> Nullable<Int2>,
         day -> Date,
+        /// cameras.id, as facet_counts.known_camera_id makes sure.
         camera_id -> Nullable<Int4>,
+        /// lenses.id, as facet_counts.known_lens_id makes sure.
         lens_id -> Nullable<Int4>,
         iso -> Nullable<Int4>,
         f_number -> Nullable<Float8>,
@@ -492,12 +498,12 @@ diesel::table! {
 
 diesel::joinable!(api_tokens -> accounts (account_id));
 diesel::joinable!(edits -> images (image_id));
+diesel::joinable!(facet_counts -> cameras (known_camera_id));
+diesel::joinable!(facet_counts -> lenses (known_lens_id));
 diesel::joinable!(files -> folders (folder_id));
 diesel::joinable!(folders -> vaults (vault_id));
 diesel::joinable!(image_edits -> images (image_id));
-diesel::joinable!(images -> cameras (camera_id));
 diesel::joinable!(images -> folders (folder_id));
-diesel::joinable!(images -> lenses (lens_id));
 diesel::joinable!(pictures -> images (image_id));
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(vault_mounts -> vaults (vault_id));

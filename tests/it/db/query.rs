@@ -728,6 +728,22 @@ fn tags_are_counted_whatever_happens_to_images() {
 }
 
 #[test]
+fn an_image_has_a_camera_and_a_lens_that_there_are() {
+    let database = TestDatabase::new();
+    let conn = &mut database.connection();
+    small_library(conn);
+    for refused in [
+        "UPDATE images SET camera_id = 4711",
+        "UPDATE images SET lens_id = 4711",
+        "DELETE FROM cameras WHERE id IN (SELECT camera_id FROM images)",
+        "DELETE FROM lenses WHERE id IN (SELECT lens_id FROM images)",
+    ] {
+        let error = sql_query(refused).execute(conn).unwrap_err().to_string();
+        assert!(error.contains("foreign key"), "{refused}: {error}");
+    }
+}
+
+#[test]
 fn completions_count_within_the_rest() {
     let database = TestDatabase::new();
     let conn = &mut database.connection();
