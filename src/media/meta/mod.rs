@@ -44,7 +44,7 @@ use crate::{
 
 /// How much the readers know. Raise it whenever they learn to read something that files of a library may have: such files are then read
 /// again by the next scan, although they have not changed.
-pub const READING_VERSION: u16 = 4;
+pub const READING_VERSION: u16 = 5;
 
 /// How to read.
 #[derive(Debug, Clone)]

@@ -25,7 +25,10 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<Facts> {
     for found in &inside {
         match &found.name {
             b"mvhd" => facts.captured_at = facts.captured_at.take().or_else(|| header_time(source, *found)),
-            b"trak" => track_size(source, *found, &mut facts),
+            b"trak" => {
+                track_size(source, *found, &mut facts);
+                track_lens(source, *found, &mut facts);
+            }
             _ => {}
         }
     }
@@ -72,6 +75,14 @@ fn track_size(source: &mut Source<'_>, track: Bmff, facts: &mut Facts) {
     if area(width, height) > area(facts.width_px.unwrap_or(0), facts.height_px.unwrap_or(0)) {
         (facts.width_px, facts.height_px) = (Some(width), Some(height));
     }
+}
+
+/// The lens, which Apple's phones name with the track that it filmed.
+fn track_lens(source: &mut Source<'_>, track: Bmff, facts: &mut Facts) {
+    let Some(meta) = boxes::find(source, track, &[b"meta"]) else { return };
+    let mut named = Facts::default();
+    apple_keys(source, meta, &mut named);
+    facts.lens = facts.lens.take().or(named.lens);
 }
 
 /// Apple's named values: `keys` holds the names, `ilst` the values by number.
@@ -172,6 +183,17 @@ mod tests {
         assert_eq!(facts.gps, Some(Gps { latitude_deg: 48.5, longitude_deg: -9.25, altitude_m: Some(100.5) }));
         assert_eq!(facts.lens.as_deref(), Some("back camera 5.7mm f/1.5"));
         assert_eq!(movie(&[header(0)]).captured_at, None);
+    }
+
+    #[test]
+    fn a_track_names_its_lens_and_nothing_else() {
+        let keys = |names: [&[u8]; 2]| boxed(b"keys", &[vec![0; 8], boxed(b"mdta", names[0]), boxed(b"mdta", names[1])].concat());
+        let item = |number: u32, text: &[u8]| boxed(&number.to_be_bytes(), &boxed(b"data", &[&[0; 8], text].concat()));
+        let list = boxed(b"ilst", &[item(1, b"front camera"), item(2, b"of the track")].concat());
+        let names = keys([b"com.apple.quicktime.camera.lens_model", b"com.apple.quicktime.title"]);
+        let meta = boxed(b"meta", &[boxed(b"hdlr", &[0; 25]), names, list].concat());
+        let facts = movie(&[header(1), boxed(b"trak", &meta)]);
+        assert_eq!((facts.lens.as_deref(), facts.title), (Some("front camera"), None));
     }
 
     #[test]
