@@ -304,8 +304,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("size", "DSC02741.ARW", "as above"),
     ("size", "SDIM0212.X3F", "exiftool takes the 8 x 8 of the stub's preview, we the header's"),
     ("size", "IMG_7943.HEIC", "exiftool takes the 100 x 134 before the container's crop, which decoders apply"),
-    ("size", "corrupted_city.JPG", "cut off before its size; EXIF's is taken"),
+    ("size", CUT_OFF, "cut off before its size; EXIF's is taken"),
 ];
+
+/// exiftool 12.57 knows no size of it, 13.25 the same as we.
+const CUT_OFF: &str = "corrupted_city.JPG";
 
 #[test]
 fn every_field_agrees_with_exiftool() {
@@ -363,7 +366,7 @@ fn every_field_agrees_with_exiftool() {
     }
     assert!(compared > 100, "only {compared} files of the corpus were compared");
     assert!(report.is_empty(), "{report}");
-    let stale: Vec<_> = EXCEPTIONS.iter().enumerate().filter(|(index, _)| !used.contains(index)).collect();
+    let stale: Vec<_> = EXCEPTIONS.iter().enumerate().filter(|(index, (_, file, _))| !used.contains(index) && *file != CUT_OFF).collect();
     assert!(stale.is_empty(), "these exceptions are none any more: {stale:?}");
 }
 
