@@ -1,0 +1,567 @@
+//! The inner loops that Candle runs serially or with copies: what follows a matrix product, norms, depthwise and patch
+//! convolutions, attention in windows. Plain loops over slices of f32, spread over rayon's threads and compiled for the widest
+//! vectors the processor has. Apart, because [`super::layers`] decides when they are used: they know slices and sizes, no tensors.
+//!
+//! All activations lie channels last, so that every loop runs along the channels of one pixel.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::layers::Activation;
+
+/// How many numbers one task of a thread pool works on at least: below this, handing over costs more than it brings.
+const TASK_LEN: usize = 16 * 1024;
+
+/// Channels kept in registers at once.
+const LANES: usize = 32;
+
+/// Queries that share one pass over the keys.
+const QUERIES: usize = 4;
+
+/// Runs `work` with the widest vectors there are. Its argument says whether a fused multiply-add is one instruction.
+macro_rules! vectorised {
+    ($function:ident($($argument:expr),* $(,)?)) => {
+        match Arch::new() {
+            Arch::Scalar => $function::<false>($($argument),*),
+            arch => arch.dispatch(
+                #[inline(always)]
+                || $function::<true>($($argument),*),
+            ),
+        }
+    };
+}
+
+/// `a · b + c`, in one instruction where there is one: without it, the fused form is a slow function of the C library.
+#[inline(always)]
+fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// The exponential function within 2 units in the last place for what a softmax asks (arguments of at most 0).
+///
+/// # Source
+/// Range reduction by Cody and Waite; polynomial of Cephes' `expf`.
+#[inline(always)]
+fn exp<const FUSED: bool>(x: f32) -> f32 {
+    /// Adding 1.5 · 2^23 rounds to a whole number, which then stands in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = multiply_add::<FUSED>(x, std::f32::consts::LOG2_E, ROUND);
+    let whole = shifted - ROUND;
+    let rest = multiply_add::<FUSED>(whole, -0.693_359_4, x);
+    let rest = multiply_add::<FUSED>(whole, 2.121_944_4e-4, rest);
+    let mut y = 1.987_569_1e-4;
+    for factor in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        y = multiply_add::<FUSED>(y, rest, factor);
+    }
+    let y = multiply_add::<FUSED>(y, rest * rest, rest + 1.0);
+    y * f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000))
+}
+
+/// The error function within 3e-7.
+///
+/// # Source
+/// The rational approximation that Eigen and XLA use in single precision.
+#[inline(always)]
+fn erf<const FUSED: bool>(x: f32) -> f32 {
+    let x = x.clamp(-3.832_506_9, 3.832_506_9);
+    let square = x * x;
+    let mut above = 0.000_229_050_65;
+    for factor in [0.003_408_291_1, 0.050_955_694, 0.185_208_32, 1.128_379_1] {
+        above = multiply_add::<FUSED>(above, square, factor);
+    }
+    let mut below = -1.179_160_3e-7;
+    for factor in [2.354_796_6e-5, 1.017_962_6e-3, 1.407_047_e-2, 1.109_850_5e-1, 4.974_692e-1, 1.0] {
+        below = multiply_add::<FUSED>(below, square, factor);
+    }
+    x * above / below
+}
+
+#[inline(always)]
+fn activate<const FUSED: bool>(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Gelu => 0.5 * x * (1.0 + erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2)),
+    }
+}
+
+/// Rows of `width` that make one task.
+fn rows_per_task(width: usize) -> usize {
+    (TASK_LEN / width.max(1)).max(1)
+}
+
+/// `rows = activation(rows + bias + residual)`, in place. `bias` has the length of a row, `residual` that of `rows`.
+pub(super) fn finish(rows: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activation: Activation) {
+    let task_len = rows_per_task(bias.len()) * bias.len();
+    rows.par_chunks_mut(task_len).enumerate().for_each(|(task, rows)| {
+        let residual = residual.map(|all| &all[task * task_len..task * task_len + rows.len()]);
+        vectorised!(finish_rows(rows, bias, residual, activation));
+    });
+}
+
+#[inline(always)]
+fn finish_rows<const FUSED: bool>(rows: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activation: Activation) {
+    if let Some(residual) = residual {
+        for (row, residual) in rows.chunks_exact_mut(bias.len()).zip(residual.chunks_exact(bias.len())) {
+            for ((x, bias), residual) in row.iter_mut().zip(bias).zip(residual) {
+                *x += bias + residual;
+            }
+        }
+    } else {
+        for row in rows.chunks_exact_mut(bias.len()) {
+            for (x, bias) in row.iter_mut().zip(bias) {
+                *x += bias;
+            }
+        }
+    }
+    match activation {
+        Activation::None => {}
+        Activation::Relu => rows.iter_mut().for_each(|x| *x = activate::<FUSED>(Activation::Relu, *x)),
+        Activation::Gelu => rows.iter_mut().for_each(|x| *x = activate::<FUSED>(Activation::Gelu, *x)),
+    }
+}
+
+/// Norms every row of `weight.len()` to mean 0 and variance 1, then scales and shifts it.
+pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, activation: Activation) -> Vec<f32> {
+    let width = weight.len();
+    let task_len = rows_per_task(width) * width;
+    let mut out = vec![0.0; rows.len()];
+    out.par_chunks_mut(task_len).zip(rows.par_chunks(task_len)).for_each(|(out, rows)| {
+        vectorised!(norm_rows(out, rows, weight, bias, epsilon, activation));
+    });
+    out
+}
+
+/// Sums in eight strands, which vectorises and loses less than one strand does.
+#[inline(always)]
+fn sum_of<const FUSED: bool>(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0_f32; 16];
+    let chunks = row.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().map(|&x| term(x)).sum();
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += term(x);
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+#[inline(always)]
+fn norm_rows<const FUSED: bool>(out: &mut [f32], rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, activation: Activation) {
+    let width = weight.len();
+    for (out, row) in out.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
+        let mean = sum_of::<FUSED>(row, |x| x) / width as f32;
+        let variance = sum_of::<FUSED>(row, |x| (x - mean) * (x - mean)) / width as f32;
+        let scale = 1.0 / (variance + epsilon).sqrt();
+        for (((out, x), weight), bias) in out.iter_mut().zip(row).zip(weight).zip(bias) {
+            *out = multiply_add::<FUSED>((x - mean) * scale, *weight, *bias);
+        }
+    }
+    if activation != Activation::None {
+        out.iter_mut().for_each(|x| *x = activate::<FUSED>(activation, *x));
+    }
+}
+
+/// Sizes of a convolution over `(batch, height, width, channels)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ConvShape {
+    pub(super) batch: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+impl ConvShape {
+    pub(super) fn out_height(&self) -> usize {
+        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    pub(super) fn out_width(&self) -> usize {
+        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// The row or column of the input under tap `tap` of output `out`, unless it is padding.
+    #[inline(always)]
+    fn source(&self, out: usize, tap: usize, size: usize) -> Option<usize> {
+        (out * self.stride + tap).checked_sub(self.padding).filter(|&at| at < size)
+    }
+}
+
+/// Lays the patch under every output pixel out as a row: `(batch · out_height · out_width, kernel · kernel · channels)`.
+pub(super) fn patches(input: &[f32], shape: ConvShape) -> Vec<f32> {
+    let (out_height, out_width) = (shape.out_height(), shape.out_width());
+    let tap_len = shape.channels;
+    let patch_len = shape.kernel * shape.kernel * tap_len;
+    let mut out = vec![0.0; shape.batch * out_height * out_width * patch_len];
+    out.par_chunks_mut(out_width * patch_len).enumerate().for_each(|(row, out)| {
+        let (image, y) = (row / out_height, row % out_height);
+        for ky in 0..shape.kernel {
+            let Some(from_y) = shape.source(y, ky, shape.height) else { continue };
+            let line = &input[(image * shape.height + from_y) * shape.width * tap_len..][..shape.width * tap_len];
+            for (x, patch) in out.chunks_exact_mut(patch_len).enumerate() {
+                // The taps of one kernel row lie side by side in the input too: one copy takes those inside the image.
+                let first = shape.padding.saturating_sub(x * shape.stride).min(shape.kernel);
+                let last = (shape.width + shape.padding).saturating_sub(x * shape.stride).min(shape.kernel);
+                if first < last {
+                    let from_x = x * shape.stride + first - shape.padding;
+                    let taps = (last - first) * tap_len;
+                    patch[(ky * shape.kernel + first) * tap_len..][..taps].copy_from_slice(&line[from_x * tap_len..][..taps]);
+                }
+            }
+        }
+    });
+    out
+}
+
+/// A convolution of every channel with a kernel of its own. `weight` is `(kernel · kernel, channels)`.
+pub(super) fn depthwise(input: &[f32], weight: &[f32], bias: &[f32], shape: ConvShape, activation: Activation) -> Vec<f32> {
+    let (out_height, out_width) = (shape.out_height(), shape.out_width());
+    let mut out = vec![0.0; shape.batch * out_height * out_width * shape.channels];
+    out.par_chunks_mut(out_width * shape.channels).enumerate().for_each(|(row, out)| {
+        let (image, y) = (row / out_height, row % out_height);
+        let image = &input[image * shape.height * shape.width * shape.channels..][..shape.height * shape.width * shape.channels];
+        vectorised!(depthwise_row(out, image, weight, bias, &shape, y, activation));
+    });
+    out
+}
+
+#[inline(always)]
+fn depthwise_row<const FUSED: bool>(
+    out: &mut [f32],
+    image: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    shape: &ConvShape,
+    y: usize,
+    activation: Activation,
+) {
+    let channels = shape.channels;
+    for (x, out) in out.chunks_exact_mut(channels).enumerate() {
+        let mut from = 0;
+        while from < channels {
+            let lanes = (channels - from).min(LANES);
+            let mut sums = [0.0_f32; LANES];
+            sums[..lanes].copy_from_slice(&bias[from..from + lanes]);
+            for ky in 0..shape.kernel {
+                let Some(from_y) = shape.source(y, ky, shape.height) else { continue };
+                for kx in 0..shape.kernel {
+                    let Some(from_x) = shape.source(x, kx, shape.width) else { continue };
+                    let pixel = &image[(from_y * shape.width + from_x) * channels + from..];
+                    let factors = &weight[(ky * shape.kernel + kx) * channels + from..];
+                    if lanes == LANES {
+                        for ((sum, &x), &factor) in sums.iter_mut().zip(&pixel[..LANES]).zip(&factors[..LANES]) {
+                            *sum = multiply_add::<FUSED>(x, factor, *sum);
+                        }
+                    } else {
+                        for ((sum, &x), &factor) in sums.iter_mut().zip(&pixel[..lanes]).zip(&factors[..lanes]) {
+                            *sum = multiply_add::<FUSED>(x, factor, *sum);
+                        }
+                    }
+                }
+            }
+            if activation != Activation::None {
+                for sum in &mut sums {
+                    *sum = activate::<FUSED>(activation, *sum);
+                }
+            }
+            out[from..from + lanes].copy_from_slice(&sums[..lanes]);
+            from += lanes;
+        }
+    }
+}
+
+/// Where the rows of queries, keys or values lie: `heads` vectors of `head_len`, from `offset` in a row of `row_len`,
+/// `head_stride` apart; rows form images of `height` × `width`, cut into windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rows {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) window_height: usize,
+    pub(super) window_width: usize,
+    pub(super) row_len: usize,
+    pub(super) offset: usize,
+    pub(super) head_stride: usize,
+    pub(super) head_len: usize,
+}
+
+impl Rows {
+    fn windows_across(&self) -> usize {
+        self.width.div_ceil(self.window_width)
+    }
+}
+
+/// What is added to the products of queries and keys before the softmax.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bias<'a> {
+    /// Nothing.
+    None,
+    /// `(heads, queries of a window, keys of a window)`.
+    Full(&'a [f32]),
+    /// The products of the query with a vector for its distance in rows and one for its distance in columns, each table
+    /// `(2 · side - 1, head_len)` for windows of `side` rows or columns: what ViTDet calls decomposed relative positions.
+    Decomposed { vertical: &'a [f32], horizontal: &'a [f32] },
+}
+
+/// The rows to attend with, to and over, with what stands where a window reaches beyond the image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attention<'a> {
+    pub(super) batch: usize,
+    pub(super) heads: usize,
+    pub(super) scale: f32,
+    pub(super) queries: &'a [f32],
+    pub(super) query_rows: Rows,
+    pub(super) keys: &'a [f32],
+    pub(super) values: &'a [f32],
+    pub(super) key_rows: Rows,
+    pub(super) value_rows: Rows,
+    /// The row of a token beyond the image, shaped like those of `keys` and `values`; without one such tokens take no part.
+    pub(super) padding: Option<&'a [f32]>,
+    pub(super) bias: Bias<'a>,
+}
+
+/// Room that one task uses again and again.
+#[derive(Default)]
+struct Scratch {
+    /// `(head_len, keys)`, the keys of one window and head turned over, each line a multiple of [`LANES`] long.
+    keys: Vec<f32>,
+    /// `(keys, head_len)`.
+    values: Vec<f32>,
+    /// `(QUERIES, keys)`.
+    weights: Vec<f32>,
+    /// `(QUERIES, head_len)`.
+    queries: Vec<f32>,
+    /// Rows of the keys of the window, [`usize::MAX`] for padding.
+    places: Vec<usize>,
+    /// The products of one query with the tables of relative positions.
+    distances: Vec<f32>,
+}
+
+/// Softmax(queries · keys · scale + bias) · values, window by window: `(batch, height, width, heads · head_len of values)`.
+pub(super) fn attention(work: &Attention<'_>) -> Vec<f32> {
+    let rows = work.query_rows;
+    let out_len = work.heads * work.value_rows.head_len;
+    let mut out = vec![0.0; work.batch * rows.height * rows.width * out_len];
+    let bands = work.batch * rows.height.div_ceil(rows.window_height);
+    // Enough tasks for the threads, none of which crosses from one row of windows into the next.
+    let wanted = (4 * rayon::current_num_threads()).div_ceil(bands);
+    let lines =
+        (1..=rows.window_height).filter(|lines| rows.window_height % lines == 0 && rows.window_height / lines >= wanted).max().unwrap_or(1);
+    out.par_chunks_mut(rows.height * rows.width * out_len).enumerate().for_each(|(image, out)| {
+        out.par_chunks_mut(lines * rows.width * out_len).enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
+            vectorised!(attend(work, image, task * lines, out, scratch));
+        });
+    });
+    out
+}
+
+/// Attention of the queries in the lines from `first_line` on, as many as `out` holds; they lie in one row of windows.
+#[inline(always)]
+fn attend<const FUSED: bool>(work: &Attention<'_>, image: usize, first_line: usize, out: &mut [f32], scratch: &mut Scratch) {
+    let rows = work.query_rows;
+    let value_len = work.value_rows.head_len;
+    let out_len = work.heads * value_len;
+    let lines = out.len() / (rows.width * out_len);
+    let window_y = first_line / rows.window_height;
+    for window_x in 0..rows.windows_across() {
+        find_keys(work, image, window_y, window_x, &mut scratch.places);
+        let first_column = window_x * rows.window_width;
+        let columns = rows.window_width.min(rows.width - first_column);
+        let queries = lines * columns;
+        for head in 0..work.heads {
+            pack_window(work, head, scratch);
+            for first in (0..queries).step_by(QUERIES) {
+                let count = QUERIES.min(queries - first);
+                let place = |index: usize| (first_line + (first + index) / columns, first_column + (first + index) % columns);
+                for index in 0..count {
+                    let (y, x) = place(index);
+                    let row = ((image * rows.height + y) * rows.width + x) * rows.row_len + rows.offset + head * rows.head_stride;
+                    scratch.queries[index * rows.head_len..][..rows.head_len].copy_from_slice(&work.queries[row..row + rows.head_len]);
+                }
+                multiply_keys::<FUSED>(work.scale, rows.head_len, scratch);
+                for index in 0..count {
+                    let (y, x) = place(index);
+                    let in_window = (y - window_y * rows.window_height, x - first_column);
+                    add_bias::<FUSED>(work, head, in_window, index, scratch);
+                    softmax::<FUSED>(&mut scratch.weights, index, scratch.places.len());
+                }
+                let mut sums = [[0.0_f32; LANES]; QUERIES];
+                for from in (0..value_len).step_by(LANES) {
+                    let lanes = LANES.min(value_len - from);
+                    mix_values::<FUSED>(&mut sums, from, lanes, value_len, scratch);
+                    for (index, sums) in sums.iter().enumerate().take(count) {
+                        let (y, x) = place(index);
+                        let at = ((y - first_line) * rows.width + x) * out_len + head * value_len + from;
+                        out[at..at + lanes].copy_from_slice(&sums[..lanes]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Lists the rows of the keys in one window, padding included where it takes part.
+#[inline(always)]
+fn find_keys(work: &Attention<'_>, image: usize, window_y: usize, window_x: usize, places: &mut Vec<usize>) {
+    let rows = work.key_rows;
+    places.clear();
+    for y in window_y * rows.window_height..(window_y + 1) * rows.window_height {
+        for x in window_x * rows.window_width..(window_x + 1) * rows.window_width {
+            if y < rows.height && x < rows.width {
+                places.push((image * rows.height + y) * rows.width + x);
+            } else if work.padding.is_some() {
+                places.push(usize::MAX);
+            }
+        }
+    }
+}
+
+/// Length of a line of scratch memory for so many keys.
+fn line_len(keys: usize) -> usize {
+    keys.div_ceil(LANES) * LANES
+}
+
+/// Copies the keys (turned over) and values of one window and head together.
+#[inline(always)]
+fn pack_window(work: &Attention<'_>, head: usize, scratch: &mut Scratch) {
+    let (key_rows, value_rows) = (work.key_rows, work.value_rows);
+    let line = line_len(scratch.places.len());
+    scratch.keys.resize(key_rows.head_len * line, 0.0);
+    scratch.values.resize(line * value_rows.head_len, 0.0);
+    scratch.weights.resize(QUERIES * line, 0.0);
+    scratch.queries.resize(QUERIES * key_rows.head_len, 0.0);
+    for (index, &place) in scratch.places.iter().enumerate() {
+        let (keys, values, key_at, value_at) = match work.padding {
+            Some(padding) if place == usize::MAX => (padding, padding, 0, 0),
+            _ => (work.keys, work.values, place * key_rows.row_len, place * value_rows.row_len),
+        };
+        let key_at = key_at + key_rows.offset + head * key_rows.head_stride;
+        for (channel, &x) in keys[key_at..key_at + key_rows.head_len].iter().enumerate() {
+            scratch.keys[channel * line + index] = x;
+        }
+        let value_at = value_at + value_rows.offset + head * value_rows.head_stride;
+        scratch.values[index * value_rows.head_len..][..value_rows.head_len]
+            .copy_from_slice(&values[value_at..value_at + value_rows.head_len]);
+    }
+}
+
+/// The products of [`QUERIES`] queries with all keys of the window.
+#[inline(always)]
+fn multiply_keys<const FUSED: bool>(scale: f32, head_len: usize, scratch: &mut Scratch) {
+    let line = line_len(scratch.places.len());
+    for from in (0..line).step_by(LANES) {
+        let mut sums = [[0.0_f32; LANES]; QUERIES];
+        for channel in 0..head_len {
+            let keys = &scratch.keys[channel * line + from..][..LANES];
+            for (index, sums) in sums.iter_mut().enumerate() {
+                let query = scratch.queries[index * head_len + channel];
+                for (sum, &key) in sums.iter_mut().zip(keys) {
+                    *sum = multiply_add::<FUSED>(query, key, *sum);
+                }
+            }
+        }
+        for (index, sums) in sums.iter().enumerate() {
+            for (weight, sum) in scratch.weights[index * line + from..][..LANES].iter_mut().zip(sums) {
+                *weight = sum * scale;
+            }
+        }
+    }
+}
+
+/// Adds the bias of the query at (row, column) of its window to its products.
+#[inline(always)]
+fn add_bias<const FUSED: bool>(work: &Attention<'_>, head: usize, (row, column): (usize, usize), index: usize, scratch: &mut Scratch) {
+    let keys = scratch.places.len();
+    let line = line_len(keys);
+    let weights = &mut scratch.weights[index * line..][..keys];
+    match work.bias {
+        Bias::None => {}
+        Bias::Full(bias) => {
+            let window_len = work.query_rows.window_height * work.query_rows.window_width;
+            let query = row * work.query_rows.window_width + column;
+            let bias = &bias[(head * window_len + query) * keys..][..keys];
+            for (weight, bias) in weights.iter_mut().zip(bias) {
+                *weight += bias;
+            }
+        }
+        Bias::Decomposed { vertical, horizontal } => {
+            let (height, width) = (work.key_rows.window_height, work.key_rows.window_width);
+            let head_len = work.query_rows.head_len;
+            let query = &scratch.queries[index * head_len..][..head_len];
+            scratch.distances.resize(height + width, 0.0);
+            for (other, distance) in scratch.distances.iter_mut().enumerate() {
+                let (table, from) =
+                    if other < height { (vertical, row + height - 1 - other) } else { (horizontal, column + width - 1 - (other - height)) };
+                *distance = dot::<FUSED>(query, &table[from * head_len..][..head_len]);
+            }
+            let (down, across) = scratch.distances.split_at(height);
+            for (weights, down) in weights.chunks_exact_mut(width).zip(down) {
+                for (weight, across) in weights.iter_mut().zip(across) {
+                    *weight += down + across;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; 16];
+    let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));
+    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum = multiply_add::<FUSED>(a, b, *sum);
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Makes weights that sum to 1 of one query's products. Those beyond `keys` become 0.
+#[inline(always)]
+fn softmax<const FUSED: bool>(weights: &mut [f32], index: usize, keys: usize) {
+    let line = line_len(keys);
+    let weights = &mut weights[index * line..][..line];
+    weights[keys..].fill(f32::NEG_INFINITY);
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for chunk in weights.chunks_exact(LANES) {
+        for (most, &x) in most.iter_mut().zip(chunk) {
+            *most = if x > *most { x } else { *most };
+        }
+    }
+    let most = most.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for x in weights.iter_mut() {
+        *x = exp::<FUSED>(*x - most);
+    }
+    weights[keys..].fill(0.0);
+    let scale = 1.0 / sum_of::<FUSED>(weights, |x| x);
+    for x in weights.iter_mut() {
+        *x *= scale;
+    }
+}
+
+/// The values of the window mixed by the weights of [`QUERIES`] queries, channels `from..from + lanes`.
+#[inline(always)]
+fn mix_values<const FUSED: bool>(sums: &mut [[f32; LANES]; QUERIES], from: usize, lanes: usize, value_len: usize, scratch: &Scratch) {
+    let keys = scratch.places.len();
+    let line = line_len(keys);
+    *sums = [[0.0; LANES]; QUERIES];
+    for key in 0..keys {
+        let values = &scratch.values[key * value_len + from..][..lanes];
+        for (index, sums) in sums.iter_mut().enumerate() {
+            let weight = scratch.weights[index * line + key];
+            if lanes == LANES {
+                for (sum, &value) in sums.iter_mut().zip(&values[..LANES]) {
+                    *sum = multiply_add::<FUSED>(weight, value, *sum);
+                }
+            } else {
+                for (sum, &value) in sums.iter_mut().zip(values) {
+                    *sum = multiply_add::<FUSED>(weight, value, *sum);
+                }
+            }
+        }
+    }
+}
