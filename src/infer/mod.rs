@@ -1,5 +1,14 @@
 //! PIXELS → VECTORS AND MASKS — the only module that speaks Candle. May import models and config.
 
+pub mod clip;
+pub mod dinov2;
 mod error;
+pub mod input;
+pub mod manifest;
+pub mod ops_elementwise;
+pub mod siglip;
+pub mod tokenizer;
+pub mod transformer;
+pub mod weights;
 
 pub use error::{InferError, Result};

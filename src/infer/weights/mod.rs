@@ -165,7 +165,7 @@ impl Weights {
             network: self.path.display().to_string(),
             why: format!("there is no tensor `{name}`"),
         })?;
-        source.load(&self.path)
+        source.load()
     }
 
     /// The weights as networks read them: each tensor from the file when its turn comes, as `dtype` on `device`.

@@ -460,7 +460,7 @@ impl Machine<'_> {
     }
 
     fn insert(&mut self, pairs: Vec<Id>) -> Result<(), String> {
-        if pairs.len() % 2 != 0 {
+        if !pairs.len().is_multiple_of(2) {
             return Err("a key has no value".into());
         }
         let top = self.top()?;

@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -77,14 +77,14 @@ impl Source {
         }
     }
 
-    /// Reads it; `path` is what errors name.
-    pub(super) fn load(&self, path: &Path) -> Result<Tensor> {
+    /// Reads it.
+    pub(super) fn load(&self) -> Result<Tensor> {
         Ok(match self {
             Self::Stored(stored) => stored.load()?,
             Self::InMemory(tensor) => tensor.clone(),
-            Self::Rows { of, start, count } => of.load(path)?.narrow(0, *start, *count)?.contiguous()?,
-            Self::Turned(of) => of.load(path)?.t()?.contiguous()?,
-            Self::Joined(parts) => Tensor::cat(&parts.iter().map(|part| part.load(path)).collect::<Result<Vec<_>>>()?, 0)?,
+            Self::Rows { of, start, count } => of.load()?.narrow(0, *start, *count)?.contiguous()?,
+            Self::Turned(of) => of.load()?.t()?.contiguous()?,
+            Self::Joined(parts) => Tensor::cat(&parts.iter().map(|part| part.load()).collect::<Result<Vec<_>>>()?, 0)?,
         })
     }
 }

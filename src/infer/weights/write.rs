@@ -67,7 +67,7 @@ fn write_to(weights: &Weights, path: &Path) -> Result<Written> {
     write(header.as_bytes())?;
     for (name, source) in order {
         let before = out.bytes;
-        let tensor = source.load(&weights.path)?;
+        let tensor = source.load()?;
         tensor.write_bytes(&mut out).map_err(|error| bad(path, format!("`{name}` cannot be written: {error}")))?;
         let expected = Stored::byte_count(source.element(), &source.shape()).unwrap_or(0);
         if out.bytes - before != expected {
