@@ -47,7 +47,15 @@ pub(crate) fn is_ours(tensor: &Tensor) -> bool {
 /// Candle's, when shapes disagree.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     let x = x.contiguous()?;
-    if is_ours(&x) { x.apply_op3_no_bwd(weight, bias, &LayerNorm { eps }) } else { candle_nn::ops::layer_norm_slow(&x, weight, bias, eps) }
+    if is_ours(&x) {
+        return x.apply_op3_no_bwd(weight, bias, &LayerNorm { eps });
+    }
+    // Candle's fused operation knows neither f64 nor, on the CPU, anything that ours does not.
+    if x.device().is_cpu() {
+        candle_nn::ops::layer_norm_slow(&x, weight, bias, eps)
+    } else {
+        candle_nn::ops::layer_norm(&x, weight, bias, eps)
+    }
 }
 
 /// Adds `bias` to every row of `x` and applies `activation`; may reuse the memory of `x`, which the caller gives up.

@@ -46,6 +46,9 @@ const MAX_TENSORS: usize = 100_000;
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 8;
 
+/// Largest tensor; that of the largest vocabulary here (256,000 words of 1,152 numbers) has 1.2 GB.
+const MAX_TENSOR_BYTES: u64 = 4 << 30;
+
 /// Largest `config.json` or index that is read.
 const MAX_JSON_BYTES: u64 = 16 << 20;
 

@@ -10,7 +10,7 @@ use std::{
 
 use candle_core::{Device, Tensor};
 
-use super::{Element, MAX_DIMENSIONS, bad, read_error};
+use super::{Element, MAX_DIMENSIONS, MAX_TENSOR_BYTES, bad, read_error};
 use crate::infer::{InferError, Result};
 
 /// Where the numbers of a tensor come from.
@@ -90,7 +90,7 @@ impl Source {
 }
 
 impl Stored {
-    /// How many bytes a tensor of that shape has; none when the shape cannot be.
+    /// How many bytes a tensor of that shape has; none when the shape cannot be, or is larger than that of any network.
     pub(super) fn byte_count(element: Element, shape: &[usize]) -> Option<u64> {
         if shape.len() > MAX_DIMENSIONS {
             return None;
@@ -98,7 +98,7 @@ impl Stored {
         shape
             .iter()
             .try_fold(element.bytes() as u64, |bytes, &size| bytes.checked_mul(size as u64))
-            .filter(|&bytes| bytes <= isize::MAX as u64)
+            .filter(|&bytes| bytes <= MAX_TENSOR_BYTES)
     }
 
     fn load(&self) -> Result<Tensor> {
@@ -111,11 +111,12 @@ impl Stored {
             None => numbers,
             Some(strides) => 1 + self.shape.iter().zip(strides).map(|(size, stride)| (size - 1) * stride).sum::<usize>(),
         };
-        let mut bytes = Vec::new();
         let length = span * self.element.bytes();
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| bad(path, format!("there is no memory for {length} bytes of it")))?;
         let mut file = File::open(path).map_err(|source| read_error(path, source))?;
         file.seek(SeekFrom::Start(self.offset_bytes)).map_err(|source| read_error(path, source))?;
-        // `take` and not an exact read into memory asked for beforehand: the file may have been cut since it was opened.
+        // `take` and not an exact read: the file may have been cut since it was opened.
         let read = file.take(length as u64).read_to_end(&mut bytes).map_err(|source| read_error(path, source))?;
         if read != length {
             return Err(bad(path, "it was cut short while it was being read"));

@@ -56,7 +56,7 @@ pub(super) fn open(path: &Path) -> Result<Weights> {
     let mut walk =
         Walk { pickle: &pickle, members: &members, file: Arc::new(path.to_owned()), tensors: BTreeMap::new(), bytes: 0, visits: 0 };
     walk.state(pickle.root(), "", 0).map_err(|why| bad(path, why))?;
-    let tensors = walk.tensors;
+    let tensors = without_wrapper(walk.tensors);
     if tensors.is_empty() {
         return Err(bad(path, "its pickle holds no tensors; hint: is it a checkpoint of weights?"));
     }
@@ -282,6 +282,17 @@ impl Walk<'_> {
     }
 }
 
+/// Takes off what a network wrapped in another adds to every name: `module.` when it was trained on several devices, `model.` twice when
+/// Ultralytics' handle was saved.
+fn without_wrapper(tensors: BTreeMap<String, Source>) -> BTreeMap<String, Source> {
+    for (common, wrapper) in [("module.", "module."), ("model.model.", "model.")] {
+        if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(common)) {
+            return tensors.into_iter().map(|(name, source)| (name[wrapper.len()..].to_owned(), source)).collect();
+        }
+    }
+    tensors
+}
+
 /// Whether numbers with these strides lie one after the other.
 fn in_order(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1usize;
@@ -343,6 +354,19 @@ fn notes(pickle: &Pickle) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wrappers_are_taken_off() {
+        let named = |names: &[&str]| -> BTreeMap<String, Source> {
+            let tensor = candle_core::Tensor::new(0f32, &candle_core::Device::Cpu).unwrap();
+            names.iter().map(|name| ((*name).to_owned(), Source::InMemory(tensor.clone()))).collect()
+        };
+        let without = |names: &[&str]| without_wrapper(named(names)).into_keys().collect::<Vec<_>>();
+        assert_eq!(without(&["module.a", "module.b.c"]), ["a", "b.c"]);
+        assert_eq!(without(&["model.model.0.a", "model.model.1.b"]), ["model.0.a", "model.1.b"]);
+        assert_eq!(without(&["model.0.a", "model.1.b"]), ["model.0.a", "model.1.b"]);
+        assert_eq!(without(&["module.a", "b"]), ["b", "module.a"]);
+    }
 
     #[test]
     fn order_is_told_from_strides() {
