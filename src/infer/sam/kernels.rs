@@ -4,7 +4,7 @@
 //!
 //! All activations lie channels last, so that every loop runs along the channels of one pixel.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::layers::Activation;
@@ -18,17 +18,29 @@ const LANES: usize = 32;
 /// Queries that share one pass over the keys.
 const QUERIES: usize = 4;
 
-/// Runs `work` with the widest vectors there are. Its argument says whether a fused multiply-add is one instruction.
-macro_rules! vectorised {
-    ($function:ident($($argument:expr),* $(,)?)) => {
-        match Arch::new() {
-            Arch::Scalar => $function::<false>($($argument),*),
-            arch => arch.dispatch(
-                #[inline(always)]
-                || $function::<true>($($argument),*),
-            ),
-        }
-    };
+/// A loop worth compiling for the widest vectors: a value, and not a closure, so that its code is sure to be compiled into the
+/// function that may use them. `FUSED` says whether a fused multiply-add is one instruction.
+trait Kernel {
+    fn run<const FUSED: bool>(self);
+}
+
+struct Vectorised<K>(K);
+
+impl<K: Kernel> WithSimd for Vectorised<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.run::<true>();
+    }
+}
+
+/// Runs a kernel with the widest vectors there are.
+fn run(kernel: impl Kernel) {
+    match Arch::new() {
+        Arch::Scalar => kernel.run::<false>(),
+        arch => arch.dispatch(Vectorised(kernel)),
+    }
 }
 
 /// `a · b + c`, in one instruction where there is one: without it, the fused form is a slow function of the C library.
@@ -96,8 +108,22 @@ pub(super) fn finish(rows: &mut [f32], bias: &[f32], residual: Option<&[f32]>, a
     let task_len = rows_per_task(bias.len()) * bias.len();
     rows.par_chunks_mut(task_len).enumerate().for_each(|(task, rows)| {
         let residual = residual.map(|all| &all[task * task_len..task * task_len + rows.len()]);
-        vectorised!(finish_rows(rows, bias, residual, activation));
+        run(FinishRows { rows, bias, residual, activation });
     });
+}
+
+struct FinishRows<'a> {
+    rows: &'a mut [f32],
+    bias: &'a [f32],
+    residual: Option<&'a [f32]>,
+    activation: Activation,
+}
+
+impl Kernel for FinishRows<'_> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        finish_rows::<FUSED>(self.rows, self.bias, self.residual, self.activation);
+    }
 }
 
 #[inline(always)]
@@ -117,8 +143,16 @@ fn finish_rows<const FUSED: bool>(rows: &mut [f32], bias: &[f32], residual: Opti
     }
     match activation {
         Activation::None => {}
-        Activation::Relu => rows.iter_mut().for_each(|x| *x = activate::<FUSED>(Activation::Relu, *x)),
-        Activation::Gelu => rows.iter_mut().for_each(|x| *x = activate::<FUSED>(Activation::Gelu, *x)),
+        Activation::Relu => {
+            for x in rows {
+                *x = activate::<FUSED>(Activation::Relu, *x);
+            }
+        }
+        Activation::Gelu => {
+            for x in rows {
+                *x = activate::<FUSED>(Activation::Gelu, *x);
+            }
+        }
     }
 }
 
@@ -128,12 +162,28 @@ pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f3
     let task_len = rows_per_task(width) * width;
     let mut out = vec![0.0; rows.len()];
     out.par_chunks_mut(task_len).zip(rows.par_chunks(task_len)).for_each(|(out, rows)| {
-        vectorised!(norm_rows(out, rows, weight, bias, epsilon, activation));
+        run(NormRows { out, rows, weight, bias, epsilon, activation });
     });
     out
 }
 
-/// Sums in eight strands, which vectorises and loses less than one strand does.
+struct NormRows<'a> {
+    out: &'a mut [f32],
+    rows: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    epsilon: f32,
+    activation: Activation,
+}
+
+impl Kernel for NormRows<'_> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        norm_rows::<FUSED>(self.out, self.rows, self.weight, self.bias, self.epsilon, self.activation);
+    }
+}
+
+/// Sums in sixteen strands, which vectorises and loses less than one strand does.
 #[inline(always)]
 fn sum_of<const FUSED: bool>(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0_f32; 16];
@@ -159,7 +209,9 @@ fn norm_rows<const FUSED: bool>(out: &mut [f32], rows: &[f32], weight: &[f32], b
         }
     }
     if activation != Activation::None {
-        out.iter_mut().for_each(|x| *x = activate::<FUSED>(activation, *x));
+        for x in out {
+            *x = activate::<FUSED>(activation, *x);
+        }
     }
 }
 
@@ -224,9 +276,26 @@ pub(super) fn depthwise(input: &[f32], weight: &[f32], bias: &[f32], shape: Conv
     out.par_chunks_mut(out_width * shape.channels).enumerate().for_each(|(row, out)| {
         let (image, y) = (row / out_height, row % out_height);
         let image = &input[image * shape.height * shape.width * shape.channels..][..shape.height * shape.width * shape.channels];
-        vectorised!(depthwise_row(out, image, weight, bias, &shape, y, activation));
+        run(DepthwiseRow { out, image, weight, bias, shape: &shape, y, activation });
     });
     out
+}
+
+struct DepthwiseRow<'a> {
+    out: &'a mut [f32],
+    image: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    shape: &'a ConvShape,
+    y: usize,
+    activation: Activation,
+}
+
+impl Kernel for DepthwiseRow<'_> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        depthwise_row::<FUSED>(self.out, self.image, self.weight, self.bias, self.shape, self.y, self.activation);
+    }
 }
 
 #[inline(always)]
@@ -352,10 +421,25 @@ pub(super) fn attention(work: &Attention<'_>) -> Vec<f32> {
         (1..=rows.window_height).filter(|lines| rows.window_height % lines == 0 && rows.window_height / lines >= wanted).max().unwrap_or(1);
     out.par_chunks_mut(rows.height * rows.width * out_len).enumerate().for_each(|(image, out)| {
         out.par_chunks_mut(lines * rows.width * out_len).enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
-            vectorised!(attend(work, image, task * lines, out, scratch));
+            run(Attend { work, image, first_line: task * lines, out, scratch });
         });
     });
     out
+}
+
+struct Attend<'a, 'b> {
+    work: &'a Attention<'b>,
+    image: usize,
+    first_line: usize,
+    out: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl Kernel for Attend<'_, '_> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        attend::<FUSED>(self.work, self.image, self.first_line, self.out, self.scratch);
+    }
 }
 
 /// Attention of the queries in the lines from `first_line` on, as many as `out` holds; they lie in one row of windows.

@@ -171,7 +171,9 @@ impl LayerNorm {
             let norm = Norm { epsilon: self.epsilon as f32, activation };
             return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &norm);
         }
-        let normed = candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.epsilon as f32)?;
+        // Candle's fused norm knows no double precision.
+        let norm = if x.dtype() == DType::F64 { candle_nn::ops::layer_norm_slow } else { candle_nn::ops::layer_norm };
+        let normed = norm(&x.contiguous()?, &self.weight, &self.bias, self.epsilon as f32)?;
         activation.apply(&normed)
     }
 

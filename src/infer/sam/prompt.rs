@@ -116,7 +116,6 @@ impl PromptEncoder {
     }
 
     fn tensor(&self, numbers: Vec<f64>) -> Result<Tensor> {
-        let numbers: Vec<f32> = numbers.into_iter().map(|x| x as f32).collect();
         Tensor::new(numbers, &self.device)?.to_dtype(self.dtype)
     }
 

@@ -198,11 +198,11 @@ impl Hiera {
 /// The coarse map of positions stretched over the image, plus that of a window laid out like tiles: `(1, side, side, dim)`.
 fn position(config: &HieraConfig, side: usize, vb: &VarBuilder<'_>) -> Result<Tensor> {
     let (dim, coarse, tile) = (config.dim, config.position_side, config.windows[0]);
-    let host = |tensor: Tensor| tensor.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1::<f32>();
+    let host = |tensor: Tensor| tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.to_vec1::<f64>();
     let coarse_map = host(vb.get((1, dim, coarse, coarse), "pos_embed")?)?;
     let tile_map = host(vb.get((1, dim, tile, tile), "pos_embed_window")?)?;
-    let taps: Vec<[(usize, f32); 4]> = (0..side).map(|at| cubic_taps(at, coarse, side)).collect();
-    let mut out = vec![0.0_f32; side * side * dim];
+    let taps: Vec<[(usize, f64); 4]> = (0..side).map(|at| cubic_taps(at, coarse, side)).collect();
+    let mut out = vec![0.0; side * side * dim];
     for channel in 0..dim {
         let map = &coarse_map[channel * coarse * coarse..][..coarse * coarse];
         for y in 0..side {
@@ -225,7 +225,7 @@ fn position(config: &HieraConfig, side: usize, vb: &VarBuilder<'_>) -> Result<Te
 ///
 /// # Source
 /// Keys, 1981; the value of a and the convention are PyTorch's.
-fn cubic_taps(at: usize, from: usize, to: usize) -> [(usize, f32); 4] {
+fn cubic_taps(at: usize, from: usize, to: usize) -> [(usize, f64); 4] {
     const A: f64 = -0.75;
     let place = (at as f64 + 0.5) * from as f64 / to as f64 - 0.5;
     let first = place.floor();
@@ -237,6 +237,6 @@ fn cubic_taps(at: usize, from: usize, to: usize) -> [(usize, f32); 4] {
         } else {
             ((A * distance - 5.0 * A) * distance + 8.0 * A) * distance - 4.0 * A
         };
-        (source.clamp(0, from as i64 - 1) as usize, weight as f32)
+        (source.clamp(0, from as i64 - 1) as usize, weight)
     })
 }

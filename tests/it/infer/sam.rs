@@ -116,32 +116,68 @@ fn sam_matches_the_reference_under_both_names() {
     }
 }
 
-#[test]
-fn sam2_matches_the_reference() {
-    let Some(folder) = goldens("sam2_tiny") else { return };
-    let golden = tensors(&folder.join("golden.safetensors"));
+/// SAM 2 of the goldens, computing in `dtype`, with the greatest errors of what its encoder makes.
+fn sam2(folder: &Path, golden: &HashMap<String, Tensor>, dtype: DType) -> (SamNetwork, Features, f32) {
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
-    let network = SamNetwork::of_tensors(tensors(&folder.join("model.safetensors")), Some(&config), &Device::Cpu).unwrap();
-    let images = channels_last(&golden["in.pixel_values"]);
+    let weights = tensors(&folder.join("model.safetensors"));
+    let config = SamConfig::of_weights(|name| weights.get(name).map(|tensor| tensor.dims().to_vec()), Some(&config)).unwrap();
+    let network = SamNetwork::new(&config, &VarBuilder::from_tensors(weights, dtype, &Device::Cpu)).unwrap();
+    let images = channels_last(&golden["in.pixel_values"]).to_dtype(dtype).unwrap();
     let encoder = network.sam2_encoder().unwrap();
+    let mut largest = 0.0_f32;
     for (stage, map) in encoder.stages(&images).unwrap().iter().enumerate() {
         let error = difference(map, &golden[&format!("backbone.stage{stage}")]);
-        println!("stage {stage}: {error:.1e}");
-        assert!(error < TOLERANCE, "stage {stage}: {error}");
+        println!("{dtype:?}: stage {stage}: {error:.1e}");
+        largest = largest.max(error);
     }
     let features = encoder.forward(&images).unwrap();
     for (level, map) in [&features.fine[0], &features.fine[1], &features.embedding].into_iter().enumerate() {
         let error = difference(&channels_first(map), &golden[&format!("image_embeddings.{level}")]);
-        println!("level {level}: {error:.1e}");
-        assert!(error < TOLERANCE, "level {level}: {error}");
+        println!("{dtype:?}: level {level}: {error:.1e}");
+        largest = largest.max(error);
     }
-    let (masks, scores) = check_prompts(&network, &network.encode(&images).unwrap(), &golden);
-    println!("masks {masks:.1e}, scores {scores:.1e}");
+    let features = network.encode(&images).unwrap();
+    (network, features, largest)
+}
+
+/// In double precision, in which the reference was computed: what is left is the rounding of the numbers written down.
+#[test]
+fn sam2_matches_the_reference() {
+    let Some(folder) = goldens("sam2_tiny") else { return };
+    let golden = tensors(&folder.join("golden.safetensors"));
+    let (network, features, encoder) = sam2(&folder, &golden, DType::F64);
+    let (masks, scores) = check_prompts(&network, &features, &golden);
+    println!("F64: encoder {encoder:.1e}, masks {masks:.1e}, scores {scores:.1e}");
+    assert!(encoder < TOLERANCE && masks < TOLERANCE && scores < TOLERANCE, "{encoder} {masks} {scores}");
+}
+
+/// In single precision, as it runs. Logits of this network reach 87, where the tolerance is twelve steps of a single; after a whole
+/// encoder they are held to the pixels of the masks (all whose logit is not 0 within the tolerance), and to the tolerance when the decoder starts from the reference's embedding.
+#[test]
+fn sam2_in_single_precision_gives_the_masks_of_the_reference() {
+    let Some(folder) = goldens("sam2_tiny") else { return };
+    let golden = tensors(&folder.join("golden.safetensors"));
+    let (network, features, encoder) = sam2(&folder, &golden, DType::F32);
+    let (masks, scores) = check_prompts(&network, &features, &golden);
+    println!("F32: encoder {encoder:.1e}, masks {masks:.1e}, scores {scores:.1e}");
+    assert!(encoder < TOLERANCE && scores < TOLERANCE, "{encoder} {scores}");
+
     let level = |level: usize| channels_last(&golden[&format!("image_embeddings.{level}")]);
     let exact = Features { embedding: level(2), fine: Some(FineMaps::of(&level(0), &level(1)).unwrap()) };
-    let (masks_alone, _) = check_prompts(&network, &exact, &golden);
-    println!("the decoder alone: masks {masks_alone:.1e}");
-    assert!(masks < TOLERANCE && scores < TOLERANCE, "{masks} {scores}");
+    let (masks_alone, scores_alone) = check_prompts(&network, &exact, &golden);
+    println!("F32: the decoder alone: masks {masks_alone:.1e}, scores {scores_alone:.1e}");
+    assert!(masks_alone < TOLERANCE && scores_alone < TOLERANCE, "{masks_alone} {scores_alone}");
+
+    for name in ["point1", "points_fg_bg", "box", "box_point"] {
+        let (points, boxes) = prompt(&golden, name);
+        let decoded = network.decode(&features, &points, &boxes, None).unwrap();
+        let logits = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let got = logits(&decoded.masks.narrow(1, 1, 3).unwrap());
+        let expected = logits(&golden[&format!("{name}.multi.low_res_masks")]);
+        for (got, expected) in got.iter().zip(&expected).filter(|(_, expected)| expected.abs() > TOLERANCE) {
+            assert_eq!(*got > 0.0, *expected > 0.0, "{name}: {got}, not {expected}");
+        }
+    }
 }
 
 /// Numbers in -1..1 from a seed.
