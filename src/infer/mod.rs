@@ -5,10 +5,12 @@ pub mod dinov2;
 mod error;
 pub mod input;
 pub mod manifest;
+pub mod ops;
 pub mod ops_elementwise;
 pub mod siglip;
 pub mod tokenizer;
 pub mod transformer;
 pub mod weights;
+pub mod yolo;
 
 pub use error::{InferError, Result};

@@ -1,0 +1,32 @@
+//! Between Candle's tensors on the CPU and plain vectors. Imports `infer::error`.
+
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+
+use crate::infer::Result;
+
+/// Whether our own operations take this tensor.
+pub(super) fn is_ours(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
+}
+
+/// Runs `work` over the values, in the order of the dimensions, where they lie if they lie so.
+pub(super) fn with_values<R>(x: &Tensor, work: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let x = x.contiguous()?;
+    let (storage, layout) = x.storage_and_layout();
+    if let (Storage::Cpu(CpuStorage::F32(values)), Some((first, last))) = (&*storage, layout.contiguous_offsets()) {
+        return Ok(work(&values[first..last]));
+    }
+    drop(storage);
+    let values = x.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    Ok(work(&values))
+}
+
+/// A copy of the values.
+pub(super) fn values(x: &Tensor) -> Result<Vec<f32>> {
+    with_values(x, <[f32]>::to_vec)
+}
+
+/// A tensor on the CPU.
+pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
