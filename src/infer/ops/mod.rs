@@ -20,6 +20,8 @@ mod norm;
 mod pool;
 mod simd;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod transpose;
 
 pub use activation::Activation;
