@@ -76,10 +76,10 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
 /// The rational approximation that Eigen and XLA use in single precision.
 #[inline(always)]
 fn erf<const FUSED: bool>(x: f32) -> f32 {
-    let x = x.clamp(-3.832_506_9, 3.832_506_9);
+    let x = x.clamp(-3.832_507, 3.832_507);
     let square = x * x;
     let mut above = 0.000_229_050_65;
-    for factor in [0.003_408_291_1, 0.050_955_694, 0.185_208_32, 1.128_379_1] {
+    for factor in [0.003_408_291_1, 0.050_955_694, 0.185_208_32, std::f32::consts::FRAC_2_SQRT_PI] {
         above = multiply_add::<FUSED>(above, square, factor);
     }
     let mut below = -1.179_160_3e-7;
@@ -417,8 +417,10 @@ pub(super) fn attention(work: &Attention<'_>) -> Vec<f32> {
     let bands = work.batch * rows.height.div_ceil(rows.window_height);
     // Enough tasks for the threads, none of which crosses from one row of windows into the next.
     let wanted = (4 * rayon::current_num_threads()).div_ceil(bands);
-    let lines =
-        (1..=rows.window_height).filter(|lines| rows.window_height % lines == 0 && rows.window_height / lines >= wanted).max().unwrap_or(1);
+    let lines = (1..=rows.window_height)
+        .filter(|lines| rows.window_height.is_multiple_of(*lines) && rows.window_height / lines >= wanted)
+        .max()
+        .unwrap_or(1);
     out.par_chunks_mut(rows.height * rows.width * out_len).enumerate().for_each(|(image, out)| {
         out.par_chunks_mut(lines * rows.width * out_len).enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
             run(Attend { work, image, first_line: task * lines, out, scratch });

@@ -185,9 +185,9 @@ impl TinyViT {
             .map(|index| Bottleneck::load(dims[0], EXPANSION * dims[0], dims[0], 1, true, &layers.pp("0.blocks").pp(index)))
             .collect::<Result<Vec<_>>>()?;
         let mut stages = Vec::new();
-        for stage in 1..dims.len() {
+        for (stage, &dim) in dims.iter().enumerate().skip(1) {
             let blocks = layers.pp(stage).pp("blocks");
-            let load = |index| Block::load(dims[stage], config.heads[stage], config.windows[stage], &blocks.pp(index));
+            let load = |index| Block::load(dim, config.heads[stage], config.windows[stage], &blocks.pp(index));
             stages.push((0..config.depths[stage]).map(load).collect::<Result<Vec<_>>>()?);
         }
         let merging = (0..dims.len() - 1)

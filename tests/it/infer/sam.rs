@@ -12,8 +12,8 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use hm::{
     infer::sam::{
-        DecoderConfig, EncoderConfig, Features, FineMaps, ImageEmbedding, MaskChoice, Naming, PointLabel, Predictor, PromptPoint, Prompts,
-        Rgb8, SamConfig, SamNetwork, TinyVitConfig, VitConfig,
+        DecoderConfig, EncoderConfig, Features, FineMaps, ImageEmbedding, InputPoint, MaskChoice, Naming, PointLabel, Predictor,
+        PromptPoint, Prompts, Rgb8, SamConfig, SamNetwork, TinyVitConfig, VitConfig,
     },
     infer::sam2::HieraConfig,
     models::vision::BoundingBox,
@@ -58,7 +58,7 @@ fn channels_first(x: &Tensor) -> Tensor {
 }
 
 /// Points and boxes of a prompt of the goldens, in px of the input.
-fn prompt(golden: &HashMap<String, Tensor>, name: &str) -> (Vec<(f32, f32, PointLabel)>, Vec<[f32; 4]>) {
+fn prompt(golden: &HashMap<String, Tensor>, name: &str) -> (Vec<InputPoint>, Vec<[f32; 4]>) {
     let numbers = |key: &str| {
         golden.get(&format!("in.{name}.{key}")).map(|x| x.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap())
     };
@@ -366,6 +366,14 @@ fn what_cannot_be_asked_is_refused() {
     assert!(error.to_string().contains("another network"), "{error}");
 }
 
+/// Processor time of this process so far, in ms, where the system tells (in steps of 10).
+fn processor_ms() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
+    10.0 * (ticks(11) + ticks(12))
+}
+
 /// How long the first and the next clicks take at full size, with weights from a seed; `cargo test --release -- --ignored sam_speed`.
 #[test]
 #[ignore = "a measurement: minutes without optimisation"]
@@ -378,6 +386,7 @@ fn sam_speed() {
         times[times.len() / 2]
     };
     let mut embedded = None;
+    let before = processor_ms();
     let embedding = median(
         (0..7)
             .map(|_| {
@@ -387,7 +396,9 @@ fn sam_speed() {
             })
             .collect(),
     );
+    let embedding_cpu = (processor_ms() - before) / 7.0;
     let image = embedded.unwrap();
+    let before = processor_ms();
     let click = median(
         (0..15)
             .map(|at| {
@@ -401,5 +412,7 @@ fn sam_speed() {
             })
             .collect(),
     );
+    let click_cpu = (processor_ms() - before) / 15.0;
     println!("{name}: embed {embedding:.0} ms, click {click:.0} ms (medians of 7 and 15)");
+    println!("{name}: processor time {embedding_cpu:.0} ms and {click_cpu:.0} ms each");
 }
