@@ -319,14 +319,17 @@ fn depthwise_row<const FUSED: bool>(
                 let Some(from_y) = shape.source(y, ky, shape.height) else { continue };
                 for kx in 0..shape.kernel {
                     let Some(from_x) = shape.source(x, kx, shape.width) else { continue };
-                    let pixel = &image[(from_y * shape.width + from_x) * channels + from..];
-                    let factors = &weight[(ky * shape.kernel + kx) * channels + from..];
-                    if lanes == LANES {
-                        for ((sum, &x), &factor) in sums.iter_mut().zip(&pixel[..LANES]).zip(&factors[..LANES]) {
-                            *sum = multiply_add::<FUSED>(x, factor, *sum);
+                    let pixel = &image[(from_y * shape.width + from_x) * channels + from..][..lanes];
+                    let factors = &weight[(ky * shape.kernel + kx) * channels + from..][..lanes];
+                    // Sums that never leave the registers need a length known beforehand.
+                    if let (Some(pixel), Some(factors)) = (pixel.first_chunk::<LANES>(), factors.first_chunk::<LANES>()) {
+                        let mut totals = sums;
+                        for lane in 0..LANES {
+                            totals[lane] = multiply_add::<FUSED>(pixel[lane], factors[lane], totals[lane]);
                         }
+                        sums = totals;
                     } else {
-                        for ((sum, &x), &factor) in sums.iter_mut().zip(&pixel[..lanes]).zip(&factors[..lanes]) {
+                        for ((sum, &x), &factor) in sums.iter_mut().zip(pixel).zip(factors) {
                             *sum = multiply_add::<FUSED>(x, factor, *sum);
                         }
                     }
@@ -634,20 +637,28 @@ fn softmax<const FUSED: bool>(weights: &mut [f32], index: usize, keys: usize) {
 fn mix_values<const FUSED: bool>(sums: &mut [[f32; LANES]; QUERIES], from: usize, lanes: usize, value_len: usize, scratch: &Scratch) {
     let keys = scratch.places.len();
     let line = line_len(keys);
-    *sums = [[0.0; LANES]; QUERIES];
-    for key in 0..keys {
-        let values = &scratch.values[key * value_len + from..][..lanes];
-        for (index, sums) in sums.iter_mut().enumerate() {
-            let weight = scratch.weights[index * line + key];
-            if lanes == LANES {
-                for (sum, &value) in sums.iter_mut().zip(&values[..LANES]) {
-                    *sum = multiply_add::<FUSED>(weight, value, *sum);
+    let weights: [&[f32]; QUERIES] = std::array::from_fn(|index| &scratch.weights[index * line..][..keys]);
+    // Sums that never leave the registers need a length known beforehand.
+    let mut totals = [[0.0_f32; LANES]; QUERIES];
+    if lanes == LANES {
+        for key in 0..keys {
+            let Some(values) = scratch.values[key * value_len + from..].first_chunk::<LANES>() else { break };
+            for (totals, weights) in totals.iter_mut().zip(&weights) {
+                let weight = weights[key];
+                for (total, &value) in totals.iter_mut().zip(values) {
+                    *total = multiply_add::<FUSED>(weight, value, *total);
                 }
-            } else {
-                for (sum, &value) in sums.iter_mut().zip(values) {
-                    *sum = multiply_add::<FUSED>(weight, value, *sum);
+            }
+        }
+    } else {
+        for key in 0..keys {
+            let values = &scratch.values[key * value_len + from..][..lanes];
+            for (totals, weights) in totals.iter_mut().zip(&weights) {
+                for (total, &value) in totals.iter_mut().zip(values) {
+                    *total = multiply_add::<FUSED>(weights[key], value, *total);
                 }
             }
         }
     }
+    *sums = totals;
 }
