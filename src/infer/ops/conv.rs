@@ -150,7 +150,7 @@ impl Conv {
         };
         let channels: usize = maps.iter().map(|map| map.channels).sum();
         let same = |map: &&Own| (map.batch, map.height, map.width) == (first.batch, first.height, first.width);
-        if channels != self.shape.inputs || !maps.iter().all(|map| same(&map)) {
+        if channels != self.shape.inputs || !maps.iter().all(same) {
             let shapes: Vec<_> = maps.iter().map(|map| (map.batch, map.channels, map.height, map.width)).collect();
             return Err(InferError::BadInput(format!("expected {} channels of one size, got {shapes:?}", self.shape.inputs)));
         }

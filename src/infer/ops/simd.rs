@@ -36,10 +36,10 @@ pub(super) fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     let x = s.min_f32s(s.max_f32s(x, splat(-87.3)), splat(88.0));
     let shifted = s.mul_add_e_f32s(x, splat(std::f32::consts::LOG2_E), splat(ROUNDER));
     let twos = s.sub_f32s(shifted, splat(ROUNDER));
-    let r = s.mul_add_e_f32s(twos, splat(-0.693_359_375), x);
+    let r = s.mul_add_e_f32s(twos, splat(-0.693_359_4), x);
     let r = s.mul_add_e_f32s(twos, splat(2.121_944_4e-4), r);
     let mut p = splat(1.987_569_1e-4);
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1] {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = s.mul_add_e_f32s(p, r, splat(coefficient));
     }
     let p = s.add_f32s(s.mul_add_e_f32s(p, s.mul_f32s(r, r), r), splat(1.0));
@@ -61,7 +61,7 @@ pub(super) fn silu<S: Simd>(s: S, x: S::f32s) -> S::f32s {
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     const FIT: [f32; 9] =
-        [-0.822_152_2, 1.488_515_9, -1.135_203_9, 0.278_868_07, -0.186_288_06, 0.096_784_18, 0.374_091_96, 1.000_023_7, -1.265_512_2];
+        [-0.822_152_2, 1.488_515_9, -1.135_204, 0.278_868_07, -0.186_288_06, 0.096_784_18, 0.374_091_96, 1.000_023_7, -1.265_512_2];
     let splat = |value| s.splat_f32s(value);
     let z = s.mul_f32s(s.abs_f32s(x), splat(std::f32::consts::FRAC_1_SQRT_2));
     let t = s.div_f32s(splat(1.0), s.mul_add_e_f32s(z, splat(0.5), splat(1.0)));

@@ -163,7 +163,7 @@ fn check_photo(weights: &str, photo: &str, expected: &[Expected<'_>]) -> Option<
         let as_good = found.iter().filter(|object| object.name == name && object.score >= score).count();
         assert!(as_good >= count, "{weights} on {photo}: {as_good} of {count} {name} with {score}");
     }
-    draw(&rgb, &found, &format!("{weights}-{photo}"));
+    draw(&rgb, &found, &format!("{weights}-{photo}.png"));
     Some(found)
 }
 
