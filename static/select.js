@@ -1,6 +1,7 @@
 // Choosing pictures: by checkbox, Space, shift-click, dragging, a whole day or all of the filter; what is chosen outlives the scrolling. And
 // what is then done to all of them at once. Without this script the boxes and the bar are an ordinary form.
 
+import { PLACING } from "./edits.js";
 import { marksAfter, marksOf, showTileMarks } from "./marks.js";
 import { TrackForm } from "./track.js";
 
@@ -246,6 +247,16 @@ export class Selection {
     const act = event.target.closest("[data-act]")?.dataset.act;
     if (act === "clear") this.clear();
     else if (act === "all") this.selectAll();
+    else if (act === "place-on-map") this.#placeOnMap();
+  }
+
+  // Hands what is chosen over to the map, where the place is chosen.
+  #placeOnMap() {
+    const { count } = this;
+    const back = location.pathname + location.search;
+    sessionStorage.setItem(PLACING, JSON.stringify({ fields: this.#fields(), count, back }));
+    const query = this.root.dataset.query;
+    location.assign(`/map?${query}${query ? "&" : ""}pick=selection`);
   }
 
   #onBarKey(event) {
