@@ -498,6 +498,26 @@ fn an_owner_manages_accounts_but_never_the_last_owner_away() {
 }
 
 #[test]
+fn why_the_database_fails_is_not_told_to_everybody() {
+    let house = House::new();
+    let cookie = house.session(Role::Viewer);
+    let health = |app: &App, headers: &[(&str, &str)]| {
+        let answer = app.get_with("/healthz", headers);
+        (answer.status, answer.json()["status"].clone(), answer.json()["database"].clone())
+    };
+    let House { app, database } = house;
+    assert_eq!(health(&app, &[]), (200, "ok".into(), "ok".into()));
+    assert_eq!(health(&app, &[("Cookie", &cookie)]), (200, "ok".into(), "ok".into()));
+    drop(database);
+    assert_eq!(health(&app, &[]), (503, "failing".into(), "failing".into()));
+    assert_eq!(health(&app, &[("Cookie", "hm_session=nobodys")]), (503, "failing".into(), "failing".into()));
+    assert_eq!(health(&app, &[("Authorization", "Bearer nobodys")]), (503, "failing".into(), "failing".into()));
+    let (status, _, reason) = health(&app, &[("Cookie", &cookie)]);
+    assert_eq!(status, 503);
+    assert!(!["ok", "failing"].contains(&reason.as_str().unwrap()), "{reason}");
+}
+
+#[test]
 fn the_first_visitor_from_elsewhere_brings_the_code() {
     let (database, thumbs) = (TestDatabase::new(), temp_dir());
     let (send, receive) = mpsc::channel();
