@@ -135,6 +135,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("post", "/images/{id}/history/{edit}/undo", Editor),
     ("post", "/images/{id}/history/{edit}/redo", Editor),
     ("post", "/edits", Editor),
+    ("get", "/edits/progress/{word}", Editor),
     ("post", "/edits/{batch}/undo", Editor),
     ("post", "/edits/{batch}/redo", Editor),
     ("get", "/rate", Viewer),
