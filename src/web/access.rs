@@ -23,7 +23,7 @@ pub enum Access {
 const PUBLIC: [&str; 4] = ["/static/{version}/{name}", "/login", "/welcome", "/healthz"];
 
 /// What is asked for by who changes things, and by nobody else.
-const FOR_CHANGING: [&str; 1] = ["/edits/progress/{word}"];
+const FOR_CHANGING: [&str; 3] = ["/rate", "/rate/moments", "/edits/progress/{word}"];
 
 /// What belongs to whoever is signed in.
 const OWN: [&str; 6] = ["/me", "/me/password", "/me/tokens", "/me/tokens/{id}/delete", "/me/sessions/{id}/delete", "/logout"];

@@ -107,6 +107,11 @@ pub(super) fn current() -> Option<Who> {
     CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
+/// Whether whoever asked for the page may change things: templates leave out what would only be refused.
+pub(super) fn may_edit() -> bool {
+    current().is_none_or(|who| who.may_edit())
+}
+
 /// What the server remembers of who may come in.
 pub struct Gate {
     /// Set where everybody has to sign in from the start: what the first visitor has to bring.
