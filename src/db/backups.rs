@@ -71,6 +71,16 @@ pub fn library_schema(conn: &mut PgConnection) -> QueryResult<String> {
     sql_query("SELECT current_schema()::text AS line").get_result(conn).map(|row: Line| row.line)
 }
 
+/// Whether the database has a schema of this name.
+///
+/// # Errors
+/// When the database fails.
+pub fn has_schema(conn: &mut PgConnection, name: &str) -> QueryResult<bool> {
+    let found: Vec<Line> =
+        sql_query("SELECT nspname::text AS line FROM pg_namespace WHERE nspname = $1").bind::<Text, _>(name).load(conn)?;
+    Ok(!found.is_empty())
+}
+
 /// Holds one state of the library for as long as `work` lasts.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{WebError, cache::Cache, metrics::Metrics, session::Gate, status::PicturesView, tracks::Tracks};
+use super::{WebError, cache::Cache, edits::UnderWay, metrics::Metrics, session::Gate, status::PicturesView, tracks::Tracks};
 use crate::{
     config::MapConfig,
     db::{
@@ -52,6 +52,8 @@ pub struct State {
     pub metrics: Metrics,
     /// Tracks that somebody is about to use.
     pub(super) tracks: Tracks,
+    /// Edits that pages wait for.
+    pub(super) under_way: UnderWay,
     /// Who may come in.
     pub gate: Gate,
     /// Names by which browsers may call this server, beside its address.
@@ -79,6 +81,7 @@ impl State {
             started_at: Instant::now(),
             metrics: Metrics::default(),
             tracks: Tracks::default(),
+            under_way: UnderWay::default(),
             gate: Gate::new(false),
             hosts: Vec::new(),
             facets: Cache::default(),
