@@ -8,9 +8,10 @@ use super::{WebError, cache::Cache, metrics::Metrics, session::Gate, status::Pic
 use crate::{
     config::MapConfig,
     db::{
-        Db,
+        Db, PgConnection,
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
+        gallery::Gathered,
         library::{LibrarySummary, library_summary},
         map::{Cluster, CountryCount, list_clusters, list_places},
         status::{Counts, counts},
@@ -56,6 +57,8 @@ pub struct State {
     pub gate: Gate,
     /// Names by which browsers may call this server, beside its address.
     pub(super) hosts: Vec<String>,
+    /// What passes the filters that were asked for last.
+    pub(super) gathered: Arc<Gathered>,
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
@@ -81,6 +84,7 @@ impl State {
             tracks: Tracks::default(),
             gate: Gate::new(false),
             hosts: Vec::new(),
+            gathered: Arc::default(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),
@@ -137,8 +141,12 @@ impl State {
     /// # Errors
     /// When the database fails.
     pub async fn timeline(&self, filter: &Filter) -> Result<Arc<Vec<TimelineDay>>, WebError> {
-        let filter = filter.clone();
-        self.timelines.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| timeline(conn, &filter)).await?)).await
+        let (filter, gathered, question) = (filter.clone(), self.gathered.clone(), filter.to_pairs());
+        let list = move |conn: &mut PgConnection| match gathered.kept(conn, &filter)? {
+            Some(matches) => Ok(matches.days()),
+            None => timeline(conn, &filter),
+        };
+        self.timelines.get(question, async || Ok(self.db.run(list).await?)).await
     }
 
     /// Lists the clusters of a view within a filter; an answer that took long is kept for a while.
