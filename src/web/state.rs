@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{WebError, cache::Cache, metrics::Metrics, session::Gate, status::PicturesView, tracks::Tracks};
+use super::{WebError, cache::Cache, metrics::Metrics, session::Gate, status::PicturesView, summary::Summaries, tracks::Tracks};
 use crate::{
     config::MapConfig,
     db::{
@@ -12,7 +12,6 @@ use crate::{
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
         gallery::Gathered,
-        library::{LibrarySummary, library_summary},
         map::{Cluster, CountryCount, list_clusters, list_places},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
@@ -65,7 +64,8 @@ pub struct State {
     clusters: Cache<(Question, u8, Vec<Cell>), Vec<Cluster>>,
     places: Cache<Question, Vec<CountryCount>>,
     counts: Cache<(), Counts>,
-    library: Cache<(), LibrarySummary>,
+    /// The library's sums.
+    pub(super) summaries: Arc<Summaries>,
     exports: Arc<Semaphore>,
 }
 
@@ -91,7 +91,7 @@ impl State {
             clusters: Cache::default(),
             places: Cache::default(),
             counts: Cache::default(),
-            library: Cache::default(),
+            summaries: Arc::default(),
             exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
         }
     }
@@ -189,12 +189,11 @@ impl State {
         }
     }
 
-    /// Sums everything up; an answer that took long is kept for a while.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn library(&self) -> Result<Arc<LibrarySummary>, WebError> {
-        self.library.get((), async || Ok(self.db.run(library_summary).await?)).await
+    /// Sums everything up before anybody asks. A failure is told to who asks.
+    pub async fn count_library(&self) {
+        if let Err(error) = self.summaries.now(&self.db).await {
+            tracing::debug!("the library is not counted yet: {error}");
+        }
     }
 
     /// Leave to export something, until it is dropped; `None` while others do.
