@@ -5,7 +5,11 @@
 DO $do$
 DECLARE place text;
 BEGIN
-    CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+    IF to_regnamespace('public') IS NULL THEN
+        CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    ELSE
+        CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+    END IF;
     SELECT n.nspname INTO place FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm';
     EXECUTE format('CREATE INDEX files_name_parts ON files USING gin (fold(name) %I.gin_trgm_ops)', place);
 EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_file THEN

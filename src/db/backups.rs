@@ -199,7 +199,8 @@ pub fn count_others(conn: &mut PgConnection) -> QueryResult<i64> {
 pub fn prepare_restore(conn: &mut PgConnection) -> QueryResult<()> {
     conn.batch_execute(&format!(
         "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS ltree WITH SCHEMA public; \
-         DO $do$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public; \
+         DO $do$ BEGIN IF to_regnamespace('public') IS NULL THEN CREATE EXTENSION IF NOT EXISTS pg_trgm; \
+         ELSE CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public; END IF; \
          EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_file THEN NULL; END $do$; \
          DROP SCHEMA IF EXISTS {RESTORED} CASCADE"
     ))
