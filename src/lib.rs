@@ -48,7 +48,7 @@
 //! track   GPX → where it was at each chosen image's moment → places, as one edit
 //! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
 //! request same origin? → who asks (cookie, token, or nobody while there are no accounts) → may they? (web::access) → handler
-//! page    filter + cursor → at most three queries → struct → template
+//! page    filter + cursor → what passes, gathered and kept until something is written, or at most three queries → struct → template
 //! backup  one snapshot → counts + pg_dump → archive, read back → renamed; restore: beside the library, counted, migrated → in its place
 //! export  filter → rows through a cursor → table, list or zip, sent as it grows
 //! places  coordinates → models::gazetteer → gps_… columns and words (scan and edit at once, the rest in the background); said ones win

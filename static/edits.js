@@ -4,6 +4,10 @@ const SAID_MS = 9000;
 const TROUBLE_MS = 20000;
 const MOST_STEPS = 100;
 const KEY = "hm.steps";
+const LATER = "hm.said";
+
+// Where the selection waits for its place while the map is open.
+export const PLACING = "hm.placing";
 
 const fragment = (html) => {
   const template = document.createElement("template");
@@ -41,6 +45,9 @@ export class Edits extends EventTarget {
       this.done = [];
       this.undone = [];
     }
+    const later = JSON.parse(sessionStorage.getItem(LATER) ?? "null");
+    sessionStorage.removeItem(LATER);
+    if (later) this.say(later.words, later.batch);
     addEventListener("beforeunload", (event) => {
       if (this.waiting) event.preventDefault();
     });
@@ -73,6 +80,12 @@ export class Edits extends EventTarget {
     this.undone = [];
     this.#keep();
     if (!isQuiet) this.say(words, batch);
+  }
+
+  // As `remember`, and said on the page that comes next.
+  rememberForNextPage(batch, words) {
+    this.remember(batch, words, {}, { isQuiet: true });
+    sessionStorage.setItem(LATER, JSON.stringify({ batch, words }));
   }
 
   #keep() {

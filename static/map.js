@@ -3,6 +3,7 @@
 
 import { photos } from "./dates.js";
 import { Earth, Tiles } from "./earth.js";
+import { Edits, PLACING } from "./edits.js";
 import { View, project, unproject } from "./mercator.js";
 import { Pan } from "./pan.js";
 
@@ -373,10 +374,18 @@ async function namePlace() {
   say(words);
 }
 
+// The photos chosen in the gallery; the way back leads to them.
+const selection = pick === "selection" ? JSON.parse(sessionStorage.getItem(PLACING) ?? "null") : null;
+
 async function setPlace() {
   const button = sheet.querySelector('[data-act="set-place"]');
   button.disabled = true;
   const [latitude_deg, longitude_deg] = centre();
+  if (selection) {
+    await setPlaces(`${latitude_deg.toFixed(6)}, ${longitude_deg.toFixed(6)}`);
+    button.disabled = false;
+    return;
+  }
   const response = await fetch(`/api/v1/images/${pick}`, {
     method: "PATCH",
     headers: { "Content-Type": "application/json" },
@@ -391,7 +400,29 @@ async function setPlace() {
   sheet.querySelector(".problem").textContent = problem?.message ?? "The server does not answer.";
 }
 
+async function setPlaces(place) {
+  try {
+    const edits = new Edits(say);
+    const said = (await edits.send("/edits", [...selection.fields, ["place", place]])).querySelector(".said");
+    if (said.dataset.batch) edits.rememberForNextPage(Number(said.dataset.batch), said.textContent.trim());
+    sessionStorage.removeItem(PLACING);
+    location.assign(selection.back);
+  } catch (error) {
+    sheet.querySelector(".problem").textContent = `Not saved: ${error.message}`;
+  }
+}
+
 function wirePick() {
+  if (pick === "selection" && !selection) {
+    location.replace(page.dataset.back);
+    return;
+  }
+  if (selection) {
+    const { count, back } = selection;
+    const many = `Where were these ${count.toLocaleString("en-GB")} photos taken?`;
+    sheet.querySelector("h2 span").textContent = count === 1 ? "Where was this photo taken?" : many;
+    sheet.querySelector(".actions a").href = back;
+  }
   sheet.querySelector('[data-act="set-place"]').addEventListener("click", setPlace);
   stage.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.target !== stage) return;

@@ -42,6 +42,8 @@ export function showTileMarks(tile, marks) {
 
 // A bar of buttons: what is on is pressed, and pressing it again takes it away.
 export function showBarMarks(bar, { rating, pick, color }) {
+  // Who may only look has none.
+  if (!bar) return;
   for (const button of bar.querySelectorAll("[data-star]")) {
     const star = Number(button.dataset.star);
     button.classList.toggle("lit", star <= rating);

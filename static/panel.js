@@ -33,7 +33,7 @@ export class Panel {
   // A key that changes something; returns whether it did.
   key(event) {
     const change = changeOfKey(event);
-    if (!change || !this.facts) return false;
+    if (!change || !this.facts?.querySelector(".words")) return false;
     let { field } = change;
     if (field[0] === "color_label" && marksOf(this.facts).color === field[1]) field = ["color_label", "none"];
     this.#send([field]);

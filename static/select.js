@@ -1,6 +1,7 @@
 // Choosing pictures: by checkbox, Space, shift-click, dragging, a whole day or all of the filter; what is chosen outlives the scrolling. And
 // what is then done to all of them at once. Without this script the boxes and the bar are an ordinary form.
 
+import { PLACING } from "./edits.js";
 import { marksAfter, marksOf, showTileMarks } from "./marks.js";
 import { TrackForm } from "./track.js";
 
@@ -246,6 +247,16 @@ export class Selection {
     const act = event.target.closest("[data-act]")?.dataset.act;
     if (act === "clear") this.clear();
     else if (act === "all") this.selectAll();
+    else if (act === "place-on-map") this.#placeOnMap();
+  }
+
+  // Hands what is chosen over to the map, where the place is chosen.
+  #placeOnMap() {
+    const { count } = this;
+    const back = location.pathname + location.search;
+    sessionStorage.setItem(PLACING, JSON.stringify({ fields: this.#fields(), count, back }));
+    const query = this.root.dataset.query;
+    location.assign(`/map?${query}${query ? "&" : ""}pick=selection`);
   }
 
   #onBarKey(event) {
@@ -286,9 +297,11 @@ export class Selection {
     const before = new Map(chosen.map((one) => [one, marksOf(one)]));
     for (const [one, marks] of before) showTileMarks(one, wanted.reduce(marksAfter, marks));
     const target = tile ? [["image", tile.dataset.id]] : this.#fields();
+    const word = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (!tile) this.#busy(count);
+    if (!tile) this.#follow(word);
     try {
-      const said = (await this.edits.send("/edits", [...target, ...wanted])).querySelector(".said");
+      const said = (await this.edits.send("/edits", [...target, ...wanted, ["progress", word]])).querySelector(".said");
       const batch = said.dataset.batch && Number(said.dataset.batch);
       if (batch) this.edits.remember(batch, said.textContent.trim());
       else this.edits.say(said.textContent.trim());
@@ -310,6 +323,22 @@ export class Selection {
     progress.hidden = !this.isBusy;
     if (this.isBusy) this.form.querySelector(".how-many").textContent = `Changing ${count.toLocaleString("en-GB")} …`;
     else this.#tell();
+  }
+
+  // Shows how far a change is, once it has taken a second, for as long as it takes.
+  async #follow(word) {
+    const progress = this.bar.querySelector("progress");
+    const words = (number) => number.toLocaleString("en-GB");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    for (; this.isBusy; await new Promise((resolve) => setTimeout(resolve, 500))) {
+      const response = await fetch(`/edits/progress/${word}`).catch(() => null);
+      const told = response?.ok ? await response.json() : null;
+      if (!told?.total || !this.isBusy) continue;
+      progress.max = told.total;
+      progress.value = told.done;
+      this.form.querySelector(".how-many").textContent = `Changing ${words(told.done)} of ${words(told.total)} …`;
+    }
+    progress.removeAttribute("value");
   }
 
   // What is chosen, as fields of a form.

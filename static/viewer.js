@@ -132,7 +132,9 @@ export class Viewer extends EventTarget {
     this.stage = article.querySelector(".stage");
     this.box = article.querySelector(".box");
     const isWide = innerWidth > 900;
-    article.classList.toggle("with-facts", this.areFactsOpen ?? (isWide && localStorage.getItem("hm.facts") === "open"));
+    // What can be taken back is shown, also where the details are closed otherwise.
+    const hasUndo = article.querySelector(".undo-split") !== null;
+    article.classList.toggle("with-facts", hasUndo || (this.areFactsOpen ?? (isWide && localStorage.getItem("hm.facts") === "open")));
     this.#tellFacts();
     if (this.box) showPlaceholder(this.box);
     this.zoom = new Zoom(this.stage, {

@@ -80,6 +80,16 @@ pub enum BackupError {
         /// Its images.
         images: i64,
     },
+    /// The backup's schema is in use beside the library's.
+    #[error(
+        "the backup was made from the schema `{made_from}`, which this database also has beside the library's own, `{here}`\nhint: restore it into a database without a schema `{made_from}`, or name that one in `database.url` (`?options=-csearch_path%3D{made_from}`)"
+    )]
+    OtherSchema {
+        /// The schema that the backup was made from.
+        made_from: String,
+        /// The library's.
+        here: String,
+    },
     /// Others use the library.
     #[error("{0} other connection(s) use the library\nhint: stop `hm serve` and scans, then start again")]
     InUse(i64),

@@ -22,8 +22,8 @@ use crate::{
     db::{
         self, PgConnection,
         backups::{
-            around_archive, clear_restored, count_others, count_restored, holdings, known_migrations, library_schema, migrate_restored,
-            prepare_restore, record_backup, take_place, vacuum,
+            around_archive, clear_restored, count_others, count_restored, has_schema, holdings, known_migrations, library_schema,
+            migrate_restored, prepare_restore, record_backup, take_place, vacuum,
         },
     },
     models::backup::{BackupKind, BackupManifest},
@@ -55,6 +55,11 @@ pub fn restore_backup(context: &BackupContext<'_>, file: &Path, may_replace: boo
     let made_from = archive.manifest.postgres_major();
     if made_from > major {
         return Err(BackupError::OldServer { path: file.to_owned(), made_from, here: major });
+    }
+    let here = library_schema(&mut conn)?;
+    let schema = &archive.manifest.schema;
+    if *schema != here && has_schema(&mut conn, schema)? {
+        return Err(BackupError::OtherSchema { made_from: schema.clone(), here });
     }
     refuse_while_in_use(&mut conn)?;
     tracing::info!("reading the backup of {}", archive.manifest.made_at);

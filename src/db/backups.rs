@@ -19,6 +19,8 @@ use diesel_migrations::MigrationHarness;
 use super::{DbError, MIGRATION_LOCK, MIGRATIONS, QueryError, health::server_version, schema::backups};
 use crate::models::backup::BackupKind;
 
+/// Extensions whose types and operators the library's tables name.
+const EXTENSIONS: [&str; 2] = ["ltree", "pg_trgm"];
 /// Filled by a restore, beside the library.
 const RESTORED: &str = "hm_restored";
 /// What the library's schema is called while an archive is read, and before it goes.
@@ -69,6 +71,16 @@ pub struct Snapshot {
 /// When the database fails.
 pub fn library_schema(conn: &mut PgConnection) -> QueryResult<String> {
     sql_query("SELECT current_schema()::text AS line").get_result(conn).map(|row: Line| row.line)
+}
+
+/// Whether the database has a schema of this name.
+///
+/// # Errors
+/// When the database fails.
+pub fn has_schema(conn: &mut PgConnection, name: &str) -> QueryResult<bool> {
+    let found: Vec<Line> =
+        sql_query("SELECT nspname::text AS line FROM pg_namespace WHERE nspname = $1").bind::<Text, _>(name).load(conn)?;
+    Ok(!found.is_empty())
 }
 
 /// Holds one state of the library for as long as `work` lasts.
@@ -180,13 +192,17 @@ pub fn count_others(conn: &mut PgConnection) -> QueryResult<i64> {
     sql_query(question).get_result(conn).map(|row: Count| row.count)
 }
 
-/// Makes ready for an archive to be read: the extension is there, and nothing of an earlier attempt.
+/// Makes ready for an archive to be read: the extensions are there, `pg_trgm` where the server allows it, and nothing of an earlier attempt.
 ///
 /// # Errors
 /// When the database fails.
 pub fn prepare_restore(conn: &mut PgConnection) -> QueryResult<()> {
     conn.batch_execute(&format!(
-        "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS ltree WITH SCHEMA public; DROP SCHEMA IF EXISTS {RESTORED} CASCADE"
+        "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS ltree WITH SCHEMA public; \
+         DO $do$ BEGIN IF to_regnamespace('public') IS NULL THEN CREATE EXTENSION IF NOT EXISTS pg_trgm; \
+         ELSE CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public; END IF; \
+         EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_file THEN NULL; END $do$; \
+         DROP SCHEMA IF EXISTS {RESTORED} CASCADE"
     ))
 }
 
@@ -194,23 +210,32 @@ pub fn prepare_restore(conn: &mut PgConnection) -> QueryResult<()> {
 /// beside the library `live`. Without the second part nothing has happened.
 pub fn around_archive(live: &str, from: &str) -> (String, String) {
     let (live, from) = (quoted(live), quoted(from));
+    let lent = move_extensions(&format!("'{ASIDE}'"), &from);
     let before = format!(
         "SET client_min_messages = warning;\nBEGIN;\nSELECT pg_advisory_xact_lock({MIGRATION_LOCK});\n\
-         ALTER SCHEMA {live} RENAME TO {ASIDE};\nCREATE SCHEMA {from};\n\
-         DO $do$ BEGIN IF EXISTS (SELECT FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace \
-         WHERE e.extname = 'ltree' AND n.nspname = '{ASIDE}') THEN ALTER EXTENSION ltree SET SCHEMA {from}; END IF; END $do$;\n"
+         ALTER SCHEMA {live} RENAME TO {ASIDE};\nCREATE SCHEMA {from};\n{lent}"
     );
-    let after =
-        format!("\nALTER SCHEMA {from} RENAME TO {RESTORED};\nALTER SCHEMA {ASIDE} RENAME TO {live};\n{}COMMIT;\n", ltree_back_to(&live));
+    let after = format!(
+        "\nALTER SCHEMA {from} RENAME TO {RESTORED};\nALTER SCHEMA {ASIDE} RENAME TO {live};\n{}COMMIT;\n",
+        extensions_back_to(&live)
+    );
     (before, after)
 }
 
-/// Moves the extension out of the restored schema, where it went to be found.
-fn ltree_back_to(quoted_live: &str) -> String {
-    format!(
-        "DO $do$ BEGIN IF EXISTS (SELECT FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace \
-         WHERE e.extname = 'ltree' AND n.nspname IN ('{RESTORED}', '{ASIDE}')) THEN ALTER EXTENSION ltree SET SCHEMA {quoted_live}; END IF; END $do$;\n"
-    )
+/// Moves the extensions out of the restored schema, where they went to be found.
+fn extensions_back_to(quoted_live: &str) -> String {
+    move_extensions(&format!("'{RESTORED}', '{ASIDE}'"), quoted_live)
+}
+
+/// Moves those of the extensions that the library has which are in one of some schemas. Their names are fixed.
+fn move_extensions(literal_schemas: &str, quoted_to: &str) -> String {
+    let one = |name| {
+        format!(
+            "DO $do$ BEGIN IF EXISTS (SELECT FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace \
+             WHERE e.extname = '{name}' AND n.nspname IN ({literal_schemas})) THEN ALTER EXTENSION {name} SET SCHEMA {quoted_to}; END IF; END $do$;\n"
+        )
+    };
+    EXTENSIONS.map(one).concat()
 }
 
 /// Rows of every restored table.
@@ -245,7 +270,7 @@ pub fn take_place(conn: &mut PgConnection) -> QueryResult<()> {
         sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(MIGRATION_LOCK).execute(conn)?;
         let live = quoted(&schema);
         conn.batch_execute(&format!("ALTER SCHEMA {live} RENAME TO {ASIDE}; ALTER SCHEMA {RESTORED} RENAME TO {live}"))?;
-        conn.batch_execute(&ltree_back_to(&live))?;
+        conn.batch_execute(&extensions_back_to(&live))?;
         if has_table(conn, ASIDE, OWN_TABLE)? {
             let columns = "kind, host, path, size_bytes, image_count, error, started_at, finished_at, removed_at";
             conn.batch_execute(&format!(

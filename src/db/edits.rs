@@ -40,7 +40,7 @@ use crate::models::{
 };
 
 /// Images whose rows travel together: bounds memory and the size of one parameter.
-const IMAGES_A_STATEMENT: usize = 5_000;
+const IMAGES_A_STATEMENT: usize = 1_000;
 
 /// Which images an action is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,20 @@ pub fn apply_edits(
     selection: &Selection,
     changes: &[Change],
 ) -> QueryResult<Result<Batch, EditError>> {
+    apply_edits_telling(conn, author, selection, changes, &mut |_, _| {})
+}
+
+/// As [`apply_edits`], and tells `told` after every so many images how many are done, and of how many.
+///
+/// # Errors
+/// As [`apply_edits`].
+pub fn apply_edits_telling(
+    conn: &mut PgConnection,
+    author: &str,
+    selection: &Selection,
+    changes: &[Change],
+    told: &mut dyn FnMut(usize, usize),
+) -> QueryResult<Result<Batch, EditError>> {
     let changes: Vec<Change> = match changes.iter().cloned().map(Change::checked).collect() {
         Ok(changes) => changes,
         Err(error) => return Ok(Err(error)),
@@ -84,7 +98,9 @@ pub fn apply_edits(
         let images = select_images(conn, selection)?;
         let fields: BTreeSet<Field> = changes.iter().map(Change::field).collect();
         let mut batch = Batch::default();
+        let (mut done, total) = (0, images.len());
         for images in images.chunks(IMAGES_A_STATEMENT) {
+            told(done, total);
             let mut pen = Pen::lock(conn, images, &fields)?;
             batch.missing += images.len() - pen.shown.len();
             for index in 0..pen.shown.len() {
@@ -92,7 +108,9 @@ pub fn apply_edits(
                 if changed { batch.changed += 1 } else { batch.unchanged += 1 }
             }
             pen.write(conn, author, &mut batch.id)?;
+            done += images.len();
         }
+        told(done, total);
         Ok(batch)
     })
 }

@@ -1,4 +1,9 @@
 //! The gallery's pages: cards in the order of the timeline, newest first, by keyset and never by OFFSET.
+//!
+//! Here are the plans by which a stretch is found; [`find_page`] puts together what a page needs, and [`Gathered`] keeps what passes.
+
+mod gathered;
+mod page;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use diesel::{
@@ -8,6 +13,10 @@ use diesel::{
     sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamp},
 };
 
+pub use self::{
+    gathered::{Gathered, Matches, find_snapshot},
+    page::{CardsPage, find_page},
+};
 use super::sql::{Sql, Value, Wanted};
 use crate::models::{Cursor, Direction, Filter, ImageId};
 
@@ -139,6 +148,7 @@ pub(super) fn nearest(conn: &mut PgConnection, filter: &Filter, place: Cursor) -
 }
 
 /// A stretch of the timeline.
+#[derive(Clone, Copy)]
 struct Range<'a> {
     wanted: &'a Wanted,
     /// First day, and first day after.
@@ -149,25 +159,52 @@ struct Range<'a> {
 }
 
 /// Finds the cards of a stretch by the plan that fits its conditions.
+fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<GalleryCard>> {
+    let plan = plan(conn, range)?;
+    load_as(conn, range, plan)
+}
+
+/// How the cards of a stretch are found.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    /// By walking the timeline first.
+    walks: bool,
+    /// There is more than one condition, or one that no index answers in the order of the timeline.
+    is_mixed: bool,
+    /// Images that pass, as far as that was asked.
+    expected: i64,
+}
+
+/// Chooses the plan of a stretch.
 ///
 /// One condition has an index in the order of the timeline, or is met often enough that walking the timeline finds a page at
 /// once. Folder, text and mixtures have neither: a short walk finds the page where much matches, and where little matches
 /// gathering and sorting it all is quick. Which it will be is known beforehand for folders, by the number of their images, and
 /// guessed for all else, by what share of the stretch the planner expects to pass: a walk that would end without a full page is
 /// not begun. Left to itself the planner would walk the whole timeline for a few matches.
-fn load_cards(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Vec<GalleryCard>> {
+fn plan(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<Plan> {
     let wanted = range.wanted;
-    let gathers = wanted.gathers();
-    let is_mixed = gathers || wanted.conditions() > 1;
+    let is_mixed = wanted.gathers() || wanted.conditions() > 1;
+    if !is_mixed {
+        return Ok(Plan { walks: false, is_mixed, expected: i64::MAX });
+    }
     let only_folders = wanted.folders.is_some() && wanted.text.is_none() && wanted.conditions.is_empty();
-    let walks = is_mixed && if only_folders { candidates(conn, range)? > LONGEST_WALK } else { walk_is_worth(conn, range)? };
-    if walks {
+    if only_folders {
+        return Ok(Plan { walks: candidates(conn, range)? > LONGEST_WALK, is_mixed, expected: i64::MAX });
+    }
+    let expected = expected(conn, range, true)?;
+    Ok(Plan { walks: walk_is_worth(conn, range, expected)?, is_mixed, expected })
+}
+
+/// Finds the cards of a stretch by a plan; a walk that does not fill the page is followed by the rest.
+fn load_as(conn: &mut PgConnection, range: &Range<'_>, plan: Plan) -> QueryResult<Vec<GalleryCard>> {
+    if plan.walks {
         let cards = newest_first(range, walk(range).query().load(conn)?);
         if cards.len() as i64 == range.limit {
             return Ok(cards);
         }
     }
-    let query = if gathers { gather(range) } else { follow_index(range) };
+    let query = if range.wanted.gathers() { gather(range) } else { follow_index(range) };
     Ok(newest_first(range, query.query().load(conn)?))
 }
 
@@ -181,8 +218,7 @@ impl QueryableByName<Pg> for PlanLine {
 }
 
 /// Whether a walk is likely to find a whole page, with as much again to spare: a millisecond that saves one in vain.
-fn walk_is_worth(conn: &mut PgConnection, range: &Range<'_>) -> QueryResult<bool> {
-    let passing = expected(conn, range, true)?;
+fn walk_is_worth(conn: &mut PgConnection, range: &Range<'_>, passing: i64) -> QueryResult<bool> {
     if passing <= FEW {
         return Ok(false);
     }

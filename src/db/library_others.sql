@@ -2,12 +2,15 @@
 WITH contents AS (
     SELECT fingerprint FROM files
     WHERE fingerprint IS NOT NULL AND role <> 'SIDECAR' AND missing_since IS NULL AND image_id IS NOT NULL
-    GROUP BY fingerprint HAVING count(*) > 1
+    GROUP BY fingerprint HAVING count(*) > 1 OFFSET 0
 ),
+-- Few are copied, which the planner cannot know: each content looks up its files.
 copies AS (
-    SELECT f.image_id, f.size_bytes, row_number() OVER (PARTITION BY f.fingerprint) AS number
-    FROM contents JOIN files AS f USING (fingerprint)
-    WHERE f.role <> 'SIDECAR' AND f.missing_since IS NULL AND f.image_id IS NOT NULL
+    SELECT f.image_id, f.size_bytes, row_number() OVER (PARTITION BY fingerprint) AS number
+    FROM contents CROSS JOIN LATERAL (
+        SELECT f.image_id, f.size_bytes FROM files AS f
+        WHERE f.fingerprint = contents.fingerprint AND f.role <> 'SIDECAR' AND f.missing_since IS NULL AND f.image_id IS NOT NULL OFFSET 0
+    ) AS f
 )
 SELECT
     (SELECT count(*) FROM images WHERE tag_names <> '{}') AS tagged,

@@ -156,6 +156,8 @@ fn of_all(view: &View) -> Sql {
 
 /// Every image of the view that passes, from the index of the map alone where it knows what is asked for; the one that was found last
 /// stands for its square.
+///
+/// How few squares there will be the planner cannot know: each looks up its image, where a join would read all images.
 fn of_filter(wanted: &Wanted, view: &View) -> Sql {
     let mut sql = Sql::new(MARK);
     sql.text("(SELECT i.map_cell >> ").bind(shift(FINEST_LEVEL, view.level()));
@@ -169,7 +171,7 @@ fn of_filter(wanted: &Wanted, view: &View) -> Sql {
     }
     wanted.write(&mut sql);
     sql.text(
-        " GROUP BY 1 OFFSET 0) AS c JOIN images AS i ON i.id = c.id \
+        " GROUP BY 1 OFFSET 0) AS c CROSS JOIN LATERAL (SELECT i.* FROM images AS i WHERE i.id = c.id LIMIT 1) AS i \
          LEFT JOIN pictures AS p ON p.image_id = i.id AND p.key = i.picture_key ORDER BY c.cell",
     );
     sql

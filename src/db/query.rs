@@ -606,10 +606,12 @@ fn is_sql(is: Is) -> &'static str {
              f.facts->>'software' IS NOT NULL AND NOT EXISTS (SELECT FROM files AS o WHERE o.image_id = i.id AND o.role = 'ORIGINAL' \
              AND o.facts->>'software' = f.facts->>'software')))"
         }
+        // Few contents are there twice, which the planner cannot know: each looks up its files, where a join would read all files.
         Is::Duplicate => {
-            "i.id IN (SELECT f.image_id FROM files AS f WHERE f.role <> 'SIDECAR' AND f.missing_since IS NULL AND f.image_id IS NOT NULL \
-             AND f.fingerprint IN (SELECT o.fingerprint FROM files AS o WHERE o.fingerprint IS NOT NULL AND o.role <> 'SIDECAR' \
-             AND o.missing_since IS NULL AND o.image_id IS NOT NULL GROUP BY o.fingerprint HAVING count(*) > 1))"
+            "i.id IN (SELECT f.image_id FROM (SELECT o.fingerprint FROM files AS o WHERE o.fingerprint IS NOT NULL AND o.role <> 'SIDECAR' \
+             AND o.missing_since IS NULL AND o.image_id IS NOT NULL GROUP BY o.fingerprint HAVING count(*) > 1 OFFSET 0) AS c \
+             CROSS JOIN LATERAL (SELECT f.image_id FROM files AS f WHERE f.fingerprint = c.fingerprint AND f.role <> 'SIDECAR' \
+             AND f.missing_since IS NULL AND f.image_id IS NOT NULL OFFSET 0) AS f)"
         }
         Is::Broken => "i.id IN (SELECT f.image_id FROM files AS f WHERE f.error IS NOT NULL AND f.image_id IS NOT NULL)",
     }

@@ -49,11 +49,7 @@ pub fn timeline(conn: &mut PgConnection, filter: &Filter) -> QueryResult<Vec<Tim
 }
 
 /// Counts one local day; `None` when it has no image of the filter.
-///
-/// # Errors
-/// When the database fails.
-pub fn find_timeline_day(conn: &mut PgConnection, filter: &Filter, day: NaiveDate) -> QueryResult<Option<TimelineDay>> {
-    let wanted = Wanted::resolve(conn, filter)?;
+pub(super) fn count_day(conn: &mut PgConnection, wanted: &Wanted, day: NaiveDate) -> QueryResult<Option<TimelineDay>> {
     if wanted.is_only_days() {
         let counted = timeline_days::table.find(day).filter(timeline_days::image_count.gt(0));
         return counted.select(TimelineDay::as_select()).first(conn).optional();

@@ -221,6 +221,99 @@ mod tests {
         assert!(!bytes.is_empty() && zip::ZipArchive::new(io::Cursor::new(bytes)).is_err());
     }
 
+    /// Holds an archive whose files are nothing but zeros: pieces of zeros are counted, not kept.
+    #[derive(Default)]
+    struct Holes {
+        length: u64,
+        kept: std::collections::BTreeMap<u64, Vec<u8>>,
+        at: u64,
+    }
+
+    static ZEROS: [u8; PIECE] = [0; PIECE];
+
+    impl Write for Holes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.len() > PIECE || bytes != &ZEROS[..bytes.len()] {
+                self.kept.insert(self.length, bytes.to_vec());
+            }
+            self.length += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Read for Holes {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let wanted = out.len().min(PIECE).min(usize::try_from(self.length.saturating_sub(self.at)).unwrap_or(usize::MAX));
+            let (from, to) = (self.at, self.at + wanted as u64);
+            out[..wanted].fill(0);
+            let first = self.kept.range(..=from).next_back().map_or(from, |(start, _)| *start);
+            for (start, bytes) in self.kept.range(first..to) {
+                let (begin, end) = (from.max(*start), to.min(start + bytes.len() as u64));
+                if begin < end {
+                    let piece = &bytes[(begin - start) as usize..(end - start) as usize];
+                    out[(begin - from) as usize..(end - from) as usize].copy_from_slice(piece);
+                }
+            }
+            self.at = to;
+            Ok(wanted)
+        }
+    }
+
+    impl io::Seek for Holes {
+        fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+            let place = match to {
+                io::SeekFrom::Start(at) => Some(at),
+                io::SeekFrom::End(by) => self.length.checked_add_signed(by),
+                io::SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            };
+            self.at = place.ok_or(io::ErrorKind::InvalidInput)?;
+            Ok(self.at)
+        }
+    }
+
+    #[test]
+    fn a_file_and_an_archive_of_more_than_four_gigabytes_are_whole() {
+        const LARGE: u64 = (4 << 30) + 4321;
+        let dir = tempfile::tempdir().unwrap();
+        File::create(dir.path().join("large")).unwrap().set_len(LARGE).unwrap();
+        fs::write(dir.path().join("small"), "behind it").unwrap();
+        let mut holes = Holes::default();
+        let mut packer = Packer::new(&mut holes);
+        for name in ["large", "small"] {
+            packer.add(name, None, File::open(dir.path().join(name)).unwrap()).unwrap();
+        }
+        packer.finish().unwrap();
+        let kept: usize = holes.kept.values().map(Vec::len).sum();
+        assert!(holes.length > LARGE && kept < 2 * PIECE, "{kept} of {}", holes.length);
+        let mut zip = zip::ZipArchive::new(holes).unwrap();
+        assert_eq!(zip.by_name("large").unwrap().size(), LARGE);
+        let mut text = String::new();
+        zip.by_name("small").unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "behind it");
+    }
+
+    #[test]
+    fn an_archive_of_more_than_65_535_files_holds_them_all() {
+        const COUNT: usize = 65_600;
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "a").unwrap();
+        let mut bytes = Vec::new();
+        let mut packer = Packer::new(&mut bytes);
+        for number in 0..COUNT {
+            packer.add(&format!("{number}.jpg"), None, File::open(dir.path().join("a")).unwrap()).unwrap();
+        }
+        packer.finish().unwrap();
+        let mut zip = zip::ZipArchive::new(io::Cursor::new(bytes)).unwrap();
+        assert_eq!(zip.len(), COUNT);
+        let mut text = String::new();
+        zip.by_name(&format!("{}.jpg", COUNT - 1)).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a");
+    }
+
     #[test]
     fn what_lies_outside_the_vault_is_not_opened() {
         let dir = tempfile::tempdir().unwrap();

@@ -7,4 +7,4 @@ pub mod meta;
 pub mod pixels;
 pub mod sidecar_write;
 
-pub use meta::{FileReading, MetaOptions, MetaReader, READING_VERSION, fingerprint_of, fingerprint_of_content};
+pub use meta::{FileReading, MetaOptions, MetaReader, READING_VERSION, fingerprint_of, fingerprint_of_content, reading_version};

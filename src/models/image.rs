@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
-use super::edit::{ColorLabel, Pick, Place};
+use super::edit::{ColorLabel, Field, Pick, Place};
 
 macro_rules! formats {
     ($($variant:ident = $name:literal, $kind:ident, $media_type:literal, [$($extension:literal),+];)+) => {
@@ -332,6 +332,9 @@ pub struct Facts {
     /// Hierarchical keywords with `|` between levels, in file order, no duplicates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hierarchical_keywords: Vec<String>,
+    /// For a sidecar: what it says is to be none, whatever the picture itself says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<Field>,
     /// Apple's Content Identifier, which pairs a still with its moving part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_id: Option<String>,
@@ -350,6 +353,23 @@ pub struct Facts {
     /// How much the readers knew then; 0 before they counted.
     #[serde(skip_serializing_if = "is_zero")]
     pub version: u16,
+}
+
+impl Facts {
+    /// Whether they hold a value of a field.
+    pub fn says(&self, field: Field) -> bool {
+        match field {
+            Field::Rating => self.rating.is_some(),
+            Field::Pick => self.pick.is_some(),
+            Field::ColorLabel => self.color_label.is_some(),
+            Field::Title => self.title.is_some(),
+            Field::Description => self.description.is_some(),
+            Field::Keywords => !self.keywords.is_empty() || !self.hierarchical_keywords.is_empty(),
+            Field::Gps => self.gps.is_some(),
+            Field::CapturedAt => self.captured_at.is_some(),
+            Field::Place => self.place.is_some(),
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]

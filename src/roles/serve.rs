@@ -62,8 +62,9 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
         }
         _ => None,
     };
+    let state = Arc::new(state);
     // Listening comes first: a taken port is said before anything is begun.
-    let listening = runtime.block_on(async { web::server(Arc::new(state).into(), bind, config.web.workers) })?;
+    let listening = runtime.block_on(async { web::server(Arc::clone(&state).into(), bind, config.web.workers) })?;
     let pictures = PictureMaker::start(PictureContext {
         db: connect(PICTURE_CONNECTIONS)?,
         thumbs: config.thumbs.clone(),
@@ -90,6 +91,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let served = runtime.block_on(async {
         tokio::spawn(async move { pass_on_requests(&queue, &button).await });
         announce(&format!("http://{}/", listening.address), code.as_deref())?;
+        tokio::spawn(async move { state.count_library().await });
         let handle = listening.server.handle();
         tokio::select! {
             ended = listening.server => ended.context("while answering requests"),

@@ -6,7 +6,7 @@
 use chrono::{Local, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 
 use super::group::{Candidate, Group, captured_from_name, utc_from_name};
-use crate::models::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps};
+use crate::models::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, edit::Field};
 
 /// Two places this close are one, said with different precision.
 const SAME_PLACE_DEG: f64 = 0.0001;
@@ -37,7 +37,7 @@ pub fn group_facts(group: &Group, files: &[Candidate<'_>]) -> Facts {
 
 /// Facts of an image. `others` fill gaps in the order given; of `sidecars` (XMP before Takeout) the first that speaks wins.
 ///
-/// Sidecars win on what people edit: time, place, title, description, rating, keywords. What the camera measured (camera, lens, exposure)
+/// Sidecars win on what people edit: time, place, title, description, rating, keywords; also where they say that there is none. What the camera measured (camera, lens, exposure)
 /// they only fill in, and the picture's size and orientation are its own: they describe its pixels. Takeout's time is UTC and counts only
 /// where no picture has one.
 pub fn image_facts(primary: &Facts, others: &[&Facts], sidecars: &[&Facts]) -> Facts {
@@ -57,27 +57,36 @@ pub fn image_facts(primary: &Facts, others: &[&Facts], sidecars: &[&Facts]) -> F
     if let Some(time) = xmp.iter().find_map(|sidecar| sidecar.captured_at.as_ref()) {
         facts.captured_at = Some(corrected_time(facts.captured_at.take(), time));
     }
-    if let Some(place) = in_order().find_map(|sidecar| sidecar.gps) {
-        facts.gps = Some(corrected_place(facts.gps, place));
-    }
-    let title = in_order().find_map(|sidecar| sidecar.title.clone());
-    facts.title = title.or(facts.title);
-    let description = in_order().find_map(|sidecar| sidecar.description.clone());
-    facts.description = description.or(facts.description);
-    facts.rating = in_order().find_map(|sidecar| sidecar.rating).or(facts.rating);
-    facts.pick = in_order().find_map(|sidecar| sidecar.pick).or(facts.pick);
-    facts.color_label = in_order().find_map(|sidecar| sidecar.color_label).or(facts.color_label);
-    let place = in_order().find_map(|sidecar| sidecar.place.clone());
-    facts.place = place.or(facts.place);
-    // Flat and hierarchical say the same thing twice: taken from one place, they agree.
-    if let Some(sidecar) = in_order().find(|sidecar| !sidecar.keywords.is_empty() || !sidecar.hierarchical_keywords.is_empty()) {
-        facts.keywords.clone_from(&sidecar.keywords);
-        facts.hierarchical_keywords.clone_from(&sidecar.hierarchical_keywords);
-    }
+    let own_place = facts.gps;
     for sidecar in in_order() {
         fill_gaps(&mut facts, sidecar);
     }
+    for field in Field::ALL {
+        if let Some(first) = in_order().find(|sidecar| sidecar.says(*field) || sidecar.cleared.contains(field)) {
+            take(&mut facts, *field, first, own_place);
+        }
+    }
     facts
+}
+
+/// Takes what a sidecar says about a field, also where that is nothing.
+fn take(facts: &mut Facts, field: Field, sidecar: &Facts, own_place: Option<Gps>) {
+    match field {
+        Field::Title => facts.title.clone_from(&sidecar.title),
+        Field::Description => facts.description.clone_from(&sidecar.description),
+        Field::Rating => facts.rating = sidecar.rating,
+        Field::Pick => facts.pick = sidecar.pick,
+        Field::ColorLabel => facts.color_label = sidecar.color_label,
+        Field::Place => facts.place.clone_from(&sidecar.place),
+        Field::Gps => facts.gps = sidecar.gps.map(|place| corrected_place(own_place, place)),
+        // Flat and hierarchical say the same thing twice: taken from one place, they agree.
+        Field::Keywords => {
+            facts.keywords.clone_from(&sidecar.keywords);
+            facts.hierarchical_keywords.clone_from(&sidecar.hierarchical_keywords);
+        }
+        // A time is corrected, and never taken away.
+        Field::CapturedAt => {}
+    }
 }
 
 fn fill_gaps(facts: &mut Facts, other: &Facts) {
@@ -207,6 +216,22 @@ mod tests {
         assert_eq!(facts.keywords, ["new"]);
         assert_eq!(facts.description.as_deref(), Some("beach"));
         assert_eq!((facts.width_px, facts.orientation.map(Orientation::exif)), (Some(30), Some(6)));
+    }
+
+    #[test]
+    fn what_a_sidecar_clears_is_none_for_all_the_other_files() {
+        let raw = Facts {
+            title: Some("raw".into()),
+            description: Some("raw".into()),
+            keywords: vec!["raw".into()],
+            gps: Some(Gps { latitude_deg: 1.0, longitude_deg: 2.0, altitude_m: None }),
+            ..Facts::default()
+        };
+        let xmp = Facts { cleared: vec![Field::Title, Field::Keywords, Field::Gps], reader: "xmp".into(), ..Facts::default() };
+        let takeout = Facts { title: Some("takeout".into()), gps: raw.gps, reader: "takeout".into(), ..Facts::default() };
+        let facts = image_facts(&raw, &[&raw], &[&takeout, &xmp]);
+        assert_eq!((facts.title, facts.keywords.len(), facts.gps), (None, 0, None));
+        assert_eq!(facts.description.as_deref(), Some("raw"));
     }
 
     #[test]

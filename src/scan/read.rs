@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     db::known::KnownFile,
-    media::{FileReading, MetaReader, READING_VERSION},
+    media::{FileReading, MetaReader, reading_version},
     models::{FileFormat, FolderId, RelPath},
 };
 
@@ -127,7 +127,7 @@ impl Reading<'_> {
     fn read_file(&self, folder_path: &Path, folder: &RelPath, entry: &Entry, known: Option<&KnownFile>) -> FileReading {
         let unchanged =
             known.filter(|row| u64::try_from(row.size_bytes) == Ok(entry.size_bytes) && row.modified_at_ns == entry.modified_at_ns);
-        let read_as_now = |row: &&KnownFile| row.fingerprint.is_some() && row.facts.version == READING_VERSION;
+        let read_as_now = |row: &&KnownFile| row.fingerprint.is_some() && row.facts.version == reading_version(entry.format);
         if let Some(row) = unchanged.filter(read_as_now).filter(|_| !self.full) {
             add(&self.progress.files_unchanged, 1);
             return remembered(row);

@@ -50,6 +50,9 @@ impl Listing {
         let mut hasher = blake3::Hasher::new();
         // Where the readers learned something, every folder is looked into again.
         hasher.update(&crate::media::READING_VERSION.to_le_bytes());
+        if self.entries.iter().any(|entry| entry.format == FileFormat::Xmp) {
+            hasher.update(&crate::media::reading_version(FileFormat::Xmp).to_le_bytes());
+        }
         for entry in &self.entries {
             hasher.update(&(entry.name.len() as u64).to_le_bytes());
             hasher.update(entry.name.as_bytes());

@@ -22,6 +22,9 @@ pub enum Access {
 /// Addresses that anybody may ask for.
 const PUBLIC: [&str; 4] = ["/static/{version}/{name}", "/login", "/welcome", "/healthz"];
 
+/// What is asked for by who changes things, and by nobody else.
+const FOR_CHANGING: [&str; 3] = ["/rate", "/rate/moments", "/edits/progress/{word}"];
+
 /// What belongs to whoever is signed in.
 const OWN: [&str; 6] = ["/me", "/me/password", "/me/tokens", "/me/tokens/{id}/delete", "/me/sessions/{id}/delete", "/logout"];
 
@@ -38,6 +41,9 @@ pub fn access(method: &Method, path: &str) -> Access {
     }
     if OWNERS.contains(&path) {
         return Access::InPerson(Role::Owner);
+    }
+    if FOR_CHANGING.contains(&path) {
+        return Access::AtLeast(Role::Editor);
     }
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Access::AtLeast(Role::Viewer),

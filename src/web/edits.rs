@@ -4,6 +4,7 @@
 //! names the batch so that it can be taken back; without it, the way back to where the form stood.
 
 mod form;
+mod progress;
 mod words;
 
 use actix_web::{
@@ -14,6 +15,7 @@ use askama::Template;
 
 pub(super) use self::form::in_words;
 use self::form::{Asked, asked};
+pub(super) use self::progress::{UnderWay, progress};
 pub(super) use self::words::{change_words, color_words, field_words, offset_words, place_name, place_words, value_words};
 use super::{
     State, WebError, Who,
@@ -24,7 +26,10 @@ use super::{
 use crate::{
     db::{
         DbError,
-        edits::{Batch, HistoryEntry, Selection, Undone, apply_edits, list_history, redo_batch, redo_edit, undo_batch, undo_edit},
+        edits::{
+            Batch, HistoryEntry, Selection, Undone, apply_edits, apply_edits_telling, list_history, redo_batch, redo_edit, undo_batch,
+            undo_edit,
+        },
         image::find_image,
         suggest::suggest,
     },
@@ -111,11 +116,17 @@ pub(super) async fn edit_one(
     page::html(&image::panel(&found, &filter, said))
 }
 
-/// `POST /edits`: changes each `image`, or with `all` those of `filter` but each `except`; then back.
+/// `POST /edits`: changes each `image`, or with `all` those of `filter` but each `except`; then back. Meanwhile it is told by the word in
+/// `progress` how far it is.
 pub(super) async fn edit_many(state: Data<State>, who: Who, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
     let selection = selection(&fields)?;
     let Asked { changes, words } = asked_in(&state, &fields).await?;
-    let batch = state.db.run(move |conn| apply_edits(conn, &who.name, &selection, &changes)).await?.map_err(in_words)?;
+    let told = progress::tell(&state, value_of(&fields, "progress"));
+    let progress = std::sync::Arc::clone(&told.progress);
+    let edited =
+        state.db.run(move |conn| apply_edits_telling(conn, &who.name, &selection, &changes, &mut |done, total| progress.note(done, total)));
+    let batch = edited.await?.map_err(in_words)?;
+    drop(told);
     answer(&request, &fields, "/", Said::of_many(batch, &words))
 }
 

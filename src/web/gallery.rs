@@ -1,5 +1,7 @@
 //! The gallery: the page with its first rows, the rows of any days, and the days of the whole timeline.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web::Data};
 use askama::Template;
 use chrono::{Datelike, Days, NaiveDate, NaiveTime};
@@ -18,15 +20,17 @@ use crate::{
     db::{
         PgConnection,
         folders::breadcrumbs,
-        gallery::{GalleryCard, list_cards, list_cards_of_days, list_ids_between},
+        gallery::{find_page, find_snapshot, list_cards_of_days, list_ids_between},
         image::find_cursor,
-        timeline::{find_timeline_day, list_marks},
+        timeline::list_marks,
     },
     models::{Cursor, Direction, Filter, FilterError, ImageId, MediaType, Query, edit::ColorLabel},
 };
 
 /// Images that a page brings along: enough for a tall screen.
-const PAGE_SIZE: i64 = 120;
+const PAGE_SIZE: usize = 120;
+/// How long the database has been left alone when it is at rest.
+const REST: Duration = Duration::from_millis(100);
 /// Most images in one answer with days.
 const LONGEST_ANSWER: i64 = 500;
 /// Most images that are selected by naming them.
@@ -162,32 +166,21 @@ pub(super) fn month_name(month: u32) -> Option<String> {
 async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, path: &str) -> Result<GalleryView, WebError> {
     let start = Start::from_pairs(pairs)?;
     let wanted = filter.clone();
-    let (cards, has_other_side, folder_name) = state
+    let gathered = state.gathered.clone();
+    let (page, folder_name) = state
         .db
         .run(move |conn| {
-            let cards = list_cards(conn, &wanted, start.from, start.direction, PAGE_SIZE + 1)?;
-            let has_other_side = match (start.from, cards.first()) {
-                (Some(_), Some(first)) if start.direction == Direction::Older => {
-                    !list_cards(conn, &wanted, Some(first.cursor()), Direction::Newer, 1)?.is_empty()
-                }
-                (from, _) => from.is_some(),
-            };
+            let page = find_page(conn, &gathered, &wanted, start.from, start.direction, PAGE_SIZE)?;
             let steps = wanted.folder.map(|folder| breadcrumbs(conn, folder)).transpose()?.flatten();
             let folder = steps.map(|steps| steps.into_iter().map(|step| step.name).collect::<Vec<_>>().join("/"));
-            Ok::<_, crate::db::DbError>((cards, has_other_side, folder))
+            Ok::<_, crate::db::DbError>((page, folder))
         })
         .await?;
-    let page = PageOfCards::cut(cards, start.direction, has_other_side);
-    let mut days = days(&page.cards, filter);
-    let ends = days_cut_by(&page);
-    let mut cut = Vec::new();
-    if !ends.is_empty() {
-        let wanted = filter.clone();
-        let count =
-            move |conn: &mut PgConnection| ends.iter().map(|day| find_timeline_day(conn, &wanted, *day)).collect::<Result<Vec<_>, _>>();
-        cut = state.db.run(count).await?.into_iter().flatten().collect();
+    if page.is_worth_gathering {
+        actix_web::rt::spawn(gather(state.clone(), filter.clone()));
     }
-    count_days(&mut days, &cut);
+    let mut days = days(&page.cards, filter);
+    count_days(&mut days, &page.cut);
     let turn = |key, cursor: Option<Cursor>| cursor.map(|cursor| page::address(path, filter, &[(key, cursor.to_string())]));
     Ok(GalleryView {
         query: page::query(filter, &[]),
@@ -203,39 +196,18 @@ async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, 
     })
 }
 
-/// The cards of a page, and the cursors of the pages on both sides where there are such.
-struct PageOfCards {
-    cards: Vec<GalleryCard>,
-    newer: Option<Cursor>,
-    older: Option<Cursor>,
-}
-
-impl PageOfCards {
-    /// Takes off the card too many that tells that there is more in this direction.
-    fn cut(mut cards: Vec<GalleryCard>, direction: Direction, has_other_side: bool) -> Self {
-        let has_more = cards.len() as i64 > PAGE_SIZE;
-        if has_more {
-            match direction {
-                Direction::Older => cards.truncate(PAGE_SIZE as usize),
-                Direction::Newer => drop(cards.remove(0)),
-            }
-        }
-        let (has_newer, has_older) = match direction {
-            Direction::Older => (has_other_side, has_more),
-            Direction::Newer => (has_more, has_other_side),
-        };
-        let newer = cards.first().filter(|_| has_newer).map(GalleryCard::cursor);
-        let older = cards.last().filter(|_| has_older).map(GalleryCard::cursor);
-        Self { cards, newer, older }
+/// Gathers a filter for its next pages, if the library is at rest: while something writes, it would be for nothing.
+async fn gather(state: Data<State>, filter: Filter) {
+    let Ok(before) = state.db.run(find_snapshot).await else { return };
+    actix_web::rt::time::sleep(REST).await;
+    let gathered = state.gathered.clone();
+    let gather = move |conn: &mut PgConnection| match find_snapshot(conn)? == before {
+        true => gathered.gather(conn, &filter).map(drop),
+        false => Ok(()),
+    };
+    if let Err(error) = state.db.run(gather).await {
+        tracing::debug!("a filter is not gathered for its next pages: {error}");
     }
-}
-
-/// The days at the ends of a page that may go on beyond it.
-fn days_cut_by(page: &PageOfCards) -> Vec<NaiveDate> {
-    let ends = [page.newer, page.older].into_iter().flatten();
-    let mut days: Vec<NaiveDate> = ends.map(|cursor| cursor.captured_at.date()).collect();
-    days.dedup();
-    days
 }
 
 /// The filters in force as words, each with the address without it.
@@ -307,7 +279,12 @@ pub(super) async fn show_days(state: Data<State>, pairs: Pairs) -> Result<HttpRe
     let after: Option<Cursor> = page::value_of(&pairs, "after").map(str::parse).transpose()?;
     let limit = number_of(&pairs, "limit", LONGEST_ANSWER)?;
     let wanted = filter.clone();
-    let cards = state.db.run(move |conn| list_cards_of_days(conn, &wanted, newest, oldest, after, limit)).await?;
+    let gathered = state.gathered.clone();
+    let list = move |conn: &mut PgConnection| match gathered.kept(conn, &wanted)? {
+        Some(matches) => matches.list_cards_of_days(conn, newest, oldest, after, limit),
+        None => list_cards_of_days(conn, &wanted, newest, oldest, after, limit),
+    };
+    let cards = state.db.run(list).await?;
     page::html(&DaysFragment { days: days(&cards, &filter) })
 }
 

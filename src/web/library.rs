@@ -105,6 +105,8 @@ struct LibraryPage {
     layout: Layout,
     is_empty: bool,
     headline: String,
+    /// When the figures were counted, where more has been written since.
+    counted_at: Option<String>,
     figures: Vec<Figure>,
     troubles: Vec<Figure>,
     charts: Vec<Chart>,
@@ -115,16 +117,18 @@ struct LibraryPage {
 
 /// `GET /library`.
 pub(super) async fn show(state: Data<State>) -> Result<HttpResponse, WebError> {
-    let summary = state.library().await?;
+    let (counted, is_current) = state.summaries.at_once(&state.db).await?;
+    let summary = &counted.summary;
     let backups = state.db.run(|conn| list_backups(conn, MOST_BACKUPS)).await?;
     page::html(&LibraryPage {
         layout: Layout::new("Library", Tab::Library),
         is_empty: summary.total.images == 0,
-        headline: headline(&summary),
-        figures: figures(&summary),
-        troubles: troubles(&summary),
-        charts: charts(&summary),
-        growth: growth(&summary),
+        headline: headline(summary),
+        counted_at: (!is_current).then(|| counted.at.format("%H:%M on %-d %B").to_string()),
+        figures: figures(summary),
+        troubles: troubles(summary),
+        charts: charts(summary),
+        growth: growth(summary),
         backups: backups.iter().map(backup_row).collect(),
         // Of everything: too much for one archive.
         exports: super::export::links(&Filter::default()).into_iter().filter(|(_, href)| !href.contains("format=zip")).collect(),

@@ -30,6 +30,8 @@ use crate::{
 };
 
 /// Towns of a country that are listed at once; the others are behind a click.
+/// `pick=` of what is selected in the gallery.
+const SELECTION: &str = "selection";
 const TOWNS_AT_ONCE: usize = 5;
 /// Towns written on the map.
 const MOST_LABELS: usize = 60;
@@ -74,8 +76,9 @@ impl PlaceLink {
 /// The image whose place is to be chosen.
 #[derive(Debug)]
 struct Pick {
-    id: ImageId,
-    name: String,
+    /// An image's id, or `selection`: what the script keeps of the gallery's.
+    id: String,
+    question: String,
     src: Option<String>,
     /// Latitude and longitude, where there is a place already.
     place: Option<String>,
@@ -97,20 +100,28 @@ struct MapPage {
     short_attribution: &'static str,
 }
 
-/// `GET /map?at=LATITUDE,LONGITUDE,ZOOM`: the photos of a filter on the map; with `pick=` the choice of one image's place.
+/// `GET /map?at=LATITUDE,LONGITUDE,ZOOM`: the photos of a filter on the map; with `pick=` the choice of the place of one image,
+/// or of the gallery's selection.
 pub(super) async fn show(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let filter = page::filter_of(&pairs)?;
     let pick = match page::value_of(&pairs, "pick") {
         None => None,
+        Some(SELECTION) => Some(Pick {
+            id: SELECTION.to_owned(),
+            question: "Where were these photos taken?".to_owned(),
+            src: None,
+            place: None,
+            back: page::address("/", &filter, &[]),
+        }),
         Some(id) => {
             let id: ImageId = id.parse().map_err(|_| WebError::NotFound("image"))?;
             let image = state.db.run(move |conn| find_image(conn, id)).await.map_err(or_not_found("image"))?.image;
             Some(Pick {
-                id,
+                id: id.to_string(),
                 src: image.picture_key.as_deref().map(|key| page::thumbnail_src(id, key)),
                 place: image.latitude_deg.zip(image.longitude_deg).map(|(latitude, longitude)| format!("{latitude},{longitude}")),
                 back: page::address(&format!("/images/{id}"), &filter, &[]),
-                name: image.title.unwrap_or(image.base_name),
+                question: format!("Where was {} taken?", image.title.unwrap_or(image.base_name)),
             })
         }
     };

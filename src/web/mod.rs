@@ -31,6 +31,7 @@ mod search;
 mod session;
 mod state;
 mod status;
+mod summary;
 mod tiles;
 mod tracks;
 

@@ -88,6 +88,8 @@ routes! {
     post "/images/{id}/history/{edit}/redo" => edits::redo_one;
     /// Changes chosen images, or all of a filter.
     post "/edits" => edits::edit_many;
+    /// How far a large edit is, for the page that waits for it.
+    get "/edits/progress/{word}" => edits::progress;
     /// Takes an action back.
     post "/edits/{batch}/undo" => edits::undo;
     /// Does again what was taken back.

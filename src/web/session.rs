@@ -45,6 +45,8 @@ const BELIEVED: Duration = Duration::from_secs(5);
 const MOST_KNOWN: usize = 1000;
 /// Passwords checked at the same time: each takes 19 MiB.
 const MOST_HASHING: usize = 2;
+/// Where whoever restarts the server asks how it is.
+const HEALTH: &str = "/healthz";
 /// Who acts while there are no accounts.
 const NOBODY: &str = "owner";
 
@@ -105,6 +107,11 @@ pub(super) fn current() -> Option<Who> {
     CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
+/// Whether whoever asked for the page may change things: templates leave out what would only be refused.
+pub(super) fn may_edit() -> bool {
+    current().is_none_or(|who| who.may_edit())
+}
+
 /// What the server remembers of who may come in.
 pub struct Gate {
     /// Set where everybody has to sign in from the start: what the first visitor has to bring.
@@ -147,6 +154,13 @@ impl Gate {
         let any = state.db.run(accounts::has_accounts).await?;
         *self.any.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), any));
         Ok(any)
+    }
+
+    /// Whose secret this was, by what is remembered alone: for a server whose database does not answer.
+    fn remembered(&self, request: &HttpRequest) -> Option<Who> {
+        let secret = token(request).flatten().or_else(|| cookie(request))?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&secret.hash()).map(|(_, who)| who.clone())
     }
 
     /// Whose secret this is.
@@ -195,24 +209,15 @@ async fn admit(path: &'static str, request: &HttpRequest) -> Result<Option<Who>,
     if access == Access::Public && path.starts_with("/static/") {
         return Ok(None);
     }
-    let (who, is_token) = match token(request) {
-        Some(Some(token)) => (state.gate.bearer(state, &token, true).await?, true),
-        Some(None) => (None, true),
-        None => match cookie(request) {
-            Some(secret) => {
-                guard::check_own_form(request)?;
-                (state.gate.bearer(state, &secret, false).await?, false)
-            }
-            None => (None, false),
-        },
-    };
+    if path == HEALTH {
+        // The one page that is asked for when nothing else works.
+        let found = found(state, request).await.map(|(who, _)| who);
+        return Ok(found.unwrap_or_else(|_| state.gate.remembered(request)));
+    }
+    let (who, is_token) = found(state, request).await?;
     if is_token && who.is_none() && access != Access::Public {
         return Err(WebError::BadToken);
     }
-    let who = match who {
-        None if state.gate.code().is_none() && !state.gate.has_accounts(state).await? => Some(Who::nobody()),
-        who => who,
-    };
     let needed = match access {
         Access::Public => return Ok(who),
         Access::InPerson(_) if is_token => return Err(WebError::NoTokens),
@@ -224,6 +229,27 @@ async fn admit(path: &'static str, request: &HttpRequest) -> Result<Option<Who>,
         None if !state.gate.has_accounts(state).await? => Err(WebError::NoOwner),
         None => Err(WebError::SignIn),
     }
+}
+
+/// Who a request is from, and whether it names a token.
+async fn found(state: &State, request: &HttpRequest) -> Result<(Option<Who>, bool), WebError> {
+    let (who, is_token) = match token(request) {
+        Some(Some(token)) => (state.gate.bearer(state, &token, true).await?, true),
+        Some(None) => (None, true),
+        None => match cookie(request) {
+            Some(secret) => {
+                guard::check_own_form(request)?;
+                (state.gate.bearer(state, &secret, false).await?, false)
+            }
+            None => (None, false),
+        },
+    };
+    let who = match who {
+        None if is_token => None,
+        None if state.gate.code().is_none() && !state.gate.has_accounts(state).await? => Some(Who::nobody()),
+        who => who,
+    };
+    Ok((who, is_token))
 }
 
 /// The token in `Authorization: Bearer …`; `Some(None)` where there is something that is none.

@@ -4,14 +4,16 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{WebError, cache::Cache, metrics::Metrics, session::Gate, status::PicturesView, tracks::Tracks};
+use super::{
+    WebError, cache::Cache, edits::UnderWay, metrics::Metrics, session::Gate, status::PicturesView, summary::Summaries, tracks::Tracks,
+};
 use crate::{
     config::MapConfig,
     db::{
-        Db,
+        Db, PgConnection,
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
-        library::{LibrarySummary, library_summary},
+        gallery::Gathered,
         map::{Cluster, CountryCount, list_clusters, list_places},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
@@ -52,17 +54,22 @@ pub struct State {
     pub metrics: Metrics,
     /// Tracks that somebody is about to use.
     pub(super) tracks: Tracks,
+    /// Edits that pages wait for.
+    pub(super) under_way: UnderWay,
     /// Who may come in.
     pub gate: Gate,
     /// Names by which browsers may call this server, beside its address.
     pub(super) hosts: Vec<String>,
+    /// What passes the filters that were asked for last.
+    pub(super) gathered: Arc<Gathered>,
     facets: Cache<Question, Facets>,
     folders: Cache<(Question, String), Vec<FolderFacet>>,
     timelines: Cache<Question, Vec<TimelineDay>>,
     clusters: Cache<(Question, u8, Vec<Cell>), Vec<Cluster>>,
     places: Cache<Question, Vec<CountryCount>>,
     counts: Cache<(), Counts>,
-    library: Cache<(), LibrarySummary>,
+    /// The library's sums.
+    pub(super) summaries: Arc<Summaries>,
     exports: Arc<Semaphore>,
 }
 
@@ -79,15 +86,17 @@ impl State {
             started_at: Instant::now(),
             metrics: Metrics::default(),
             tracks: Tracks::default(),
+            under_way: UnderWay::default(),
             gate: Gate::new(false),
             hosts: Vec::new(),
+            gathered: Arc::default(),
             facets: Cache::default(),
             folders: Cache::default(),
             timelines: Cache::default(),
             clusters: Cache::default(),
             places: Cache::default(),
             counts: Cache::default(),
-            library: Cache::default(),
+            summaries: Arc::default(),
             exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
         }
     }
@@ -137,8 +146,12 @@ impl State {
     /// # Errors
     /// When the database fails.
     pub async fn timeline(&self, filter: &Filter) -> Result<Arc<Vec<TimelineDay>>, WebError> {
-        let filter = filter.clone();
-        self.timelines.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| timeline(conn, &filter)).await?)).await
+        let (filter, gathered, question) = (filter.clone(), self.gathered.clone(), filter.to_pairs());
+        let list = move |conn: &mut PgConnection| match gathered.kept(conn, &filter)? {
+            Some(matches) => Ok(matches.days()),
+            None => timeline(conn, &filter),
+        };
+        self.timelines.get(question, async || Ok(self.db.run(list).await?)).await
     }
 
     /// Lists the clusters of a view within a filter; an answer that took long is kept for a while.
@@ -181,12 +194,11 @@ impl State {
         }
     }
 
-    /// Sums everything up; an answer that took long is kept for a while.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn library(&self) -> Result<Arc<LibrarySummary>, WebError> {
-        self.library.get((), async || Ok(self.db.run(library_summary).await?)).await
+    /// Sums everything up before anybody asks. A failure is told to who asks.
+    pub async fn count_library(&self) {
+        if let Err(error) = self.summaries.now(&self.db).await {
+            tracing::debug!("the library is not counted yet: {error}");
+        }
     }
 
     /// Leave to export something, until it is dropped; `None` while others do.

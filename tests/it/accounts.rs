@@ -4,8 +4,14 @@ use std::{collections::BTreeMap, process::Command, sync::mpsc};
 
 use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
 use hm::{
-    db::accounts::{Action, insert_account, insert_audit, insert_session, insert_token},
-    models::account::{PasswordKept, Role, Secret},
+    db::{
+        accounts::{Action, insert_account, insert_audit, insert_session, insert_token},
+        edits::{Selection, apply_edits},
+    },
+    models::{
+        account::{PasswordKept, Role, Secret},
+        edit::{Change, Keywords, Value},
+    },
     web::ROUTES,
 };
 
@@ -135,10 +141,11 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("post", "/images/{id}/history/{edit}/undo", Editor),
     ("post", "/images/{id}/history/{edit}/redo", Editor),
     ("post", "/edits", Editor),
+    ("get", "/edits/progress/{word}", Editor),
     ("post", "/edits/{batch}/undo", Editor),
     ("post", "/edits/{batch}/redo", Editor),
-    ("get", "/rate", Viewer),
-    ("get", "/rate/moments", Viewer),
+    ("get", "/rate", Editor),
+    ("get", "/rate/moments", Editor),
     ("get", "/outbox", Viewer),
     ("post", "/outbox/resolve", Editor),
     ("post", "/outbox/retry", Editor),
@@ -495,6 +502,63 @@ fn an_owner_manages_accounts_but_never_the_last_owner_away() {
     ] {
         assert!(log.iter().any(|found| found == line), "{line} is not in {log:?}");
     }
+}
+
+/// Fields and buttons that would only be refused are not there; what they hold is told as text.
+#[test]
+fn who_may_only_look_is_shown_words_and_no_fields() {
+    let house = House::new();
+    let conn = &mut house.database.connection();
+    let more = vault(conn, "more", std::path::Path::new("/nowhere/more"));
+    let sea = folder(conn, more, "sea");
+    let id = image("IMG_2").file("IMG_2.JPG", "jpeg", "ORIGINAL").file("IMG_2.CR2", "cr2", "ORIGINAL").insert(conn, sea);
+    let said = [
+        Value::Title(Some("Harbour <b>".into())),
+        Value::Description(Some("Two\nlines".into())),
+        Value::Keywords(Keywords::new(["lake"], [""; 0])),
+    ];
+    let said = said.map(Change::Set);
+    apply_edits(conn, "editor", &Selection::Images(vec![id]), &said).unwrap().unwrap();
+    let pages = [format!("/images/{id}"), format!("/images/{id}/history"), "/".into(), "/map".into(), "/outbox".into(), "/searches".into()];
+    let pages = pages.into_iter().chain(["/folders".into(), "/library".into()]);
+    let (viewer, editor) = (house.session(Role::Viewer), house.session(Role::Editor));
+    let is_form = |tag: &str| tag.contains("method=\"post\"") && !tag.contains("action=\"/logout\"");
+    let forms = |text: &str| text.split("<form").skip(1).filter_map(|rest| rest.split_once('>')).filter(|(tag, _)| is_form(tag)).count();
+    for page in pages {
+        let of = |cookie: &str| house.ask("GET", &page, Caller::Browser(cookie), "");
+        let (seen, edited) = (of(&viewer), of(&editor));
+        assert_eq!((seen.status, edited.status), (200, 200), "{page}");
+        assert_eq!(forms(&seen.text()), 0, "{page}: {}", seen.text());
+        assert!(page == "/map" || page == "/outbox" || page == "/library" || forms(&edited.text()) > 0, "{page}");
+    }
+    let image = house.ask("GET", &format!("/images/{id}"), Caller::Browser(&viewer), "").text();
+    for words in ["<h3 class=\"title\">Harbour &#60;b&#62;</h3>", "<p class=\"description\">Two\nlines</p>", ">lake</a>"] {
+        assert!(image.contains(words), "{words} is not in {image}");
+    }
+    assert!(!image.contains("<textarea") && !image.contains("name=\"title\""), "{image}");
+    let panel = house.app.get_with(&format!("/images/{id}"), &[("Cookie", &viewer), ("HX-Request", "true")]).text();
+    assert_eq!(forms(&panel), 0, "{panel}");
+    assert_eq!(house.ask("GET", "/rate", Caller::Browser(&viewer), "").status, 403);
+}
+
+#[test]
+fn why_the_database_fails_is_not_told_to_everybody() {
+    let house = House::new();
+    let cookie = house.session(Role::Viewer);
+    let health = |app: &App, headers: &[(&str, &str)]| {
+        let answer = app.get_with("/healthz", headers);
+        (answer.status, answer.json()["status"].clone(), answer.json()["database"].clone())
+    };
+    let House { app, database } = house;
+    assert_eq!(health(&app, &[]), (200, "ok".into(), "ok".into()));
+    assert_eq!(health(&app, &[("Cookie", &cookie)]), (200, "ok".into(), "ok".into()));
+    drop(database);
+    assert_eq!(health(&app, &[]), (503, "failing".into(), "failing".into()));
+    assert_eq!(health(&app, &[("Cookie", "hm_session=nobodys")]), (503, "failing".into(), "failing".into()));
+    assert_eq!(health(&app, &[("Authorization", "Bearer nobodys")]), (503, "failing".into(), "failing".into()));
+    let (status, _, reason) = health(&app, &[("Cookie", &cookie)]);
+    assert_eq!(status, 503);
+    assert!(!["ok", "failing"].contains(&reason.as_str().unwrap()), "{reason}");
 }
 
 #[test]

@@ -206,6 +206,37 @@ fn a_library_that_is_not_empty_is_replaced_only_when_told_and_kept() {
     assert_eq!(lines(&mut library.database.connection(), schemas), [""; 0]);
 }
 
+/// A library may live in a schema of its own; where the backup's schema is somebody else's there, it says so and leaves it alone.
+#[test]
+fn a_backup_goes_into_another_schema_unless_its_own_is_taken() {
+    let library = Library::new();
+    library.curate();
+    let conn = &mut library.database.connection();
+    let file = library.back_up();
+    let family = |database: &TestDatabase| {
+        let separator = if database.url().contains('?') { '&' } else { '?' };
+        format!("{}{separator}options=-csearch_path%3Dfamily%2Cpublic", database.url())
+    };
+    let restore = |url: &str, file: &Path| {
+        let mut command = library.hm(&["restore"]);
+        command.env("HM_DATABASE_URL", url).arg(file).output().unwrap()
+    };
+    let target = TestDatabase::empty();
+    target.connection().batch_execute("CREATE SCHEMA family; CREATE TABLE public.mine (id int)").unwrap();
+    let refused = said(&restore(&family(&target), &file));
+    assert!(refused.contains("from the schema `public`") && refused.contains("`family`") && refused.contains("hint: "), "{refused}");
+    let tables = "SELECT schemaname || '.' || tablename AS line FROM pg_tables WHERE schemaname IN ('public', 'family')";
+    assert_eq!(lines(&mut target.connection(), tables), ["public.mine"]);
+    // Its own name is free: it becomes the schema that is configured.
+    let count = "SELECT count(*)::text AS line FROM images";
+    let images = lines(conn, count);
+    let own = TestDatabase::empty();
+    own.connection().batch_execute("CREATE SCHEMA family; CREATE EXTENSION ltree WITH SCHEMA family; DROP SCHEMA public").unwrap();
+    let output = restore(&family(&own), &file);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(lines(&mut own.connection(), "SELECT count(*)::text AS line FROM family.images"), images);
+}
+
 #[test]
 fn an_older_backup_is_brought_up_to_date_and_a_newer_one_is_refused() {
     let library = Library::new();

@@ -1,6 +1,7 @@
 //! The gallery in real Chromium over a library of 20,000: scrolling, jumping, looking, going back, filtering, keys alone, a phone,
 //! and no JavaScript. Screenshots go to `target/screenshots`, to be looked at.
 
+mod accounts;
 mod days;
 mod editing;
 mod fingers;
@@ -31,6 +32,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestDatabase, http::App, library::vault, temp_dir, wait_until};
 
+const KEY_TAB: char = '\u{e004}';
 const KEY_SHIFT: char = '\u{e008}';
 const KEY_CONTROL: char = '\u{e009}';
 const KEY_ENTER: char = '\u{e007}';
@@ -222,8 +224,12 @@ fn full_library() -> (TestDatabase, tempfile::TempDir) {
 
 /// Runs a test in a window, over any library; `thumbs` is where its pictures lie.
 fn browse_in(window: Window, database: &TestDatabase, thumbs: &Path, test: impl AsyncFnOnce(&Browser)) {
+    browse_at(window, &App::start(database.pool(), thumbs), test);
+}
+
+/// Runs a test in a window, before any server.
+fn browse_at(window: Window, app: &App, test: impl AsyncFnOnce(&Browser)) {
     let Some(driver) = Driver::start() else { return };
-    let app = App::start(database.pool(), thumbs);
     let profile = temp_dir();
     let mut arguments: Vec<String> = [
         "--headless=new",
@@ -250,7 +256,9 @@ fn browse_in(window: Window, database: &TestDatabase, thumbs: &Path, test: impl 
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        // A page that shows a picture nobody makes would be waited for ten seconds: that its scripts ran is enough.
+        let strategy = ("pageLoadStrategy".to_owned(), json!("eager"));
+        let capabilities = [("goog:chromeOptions".to_owned(), options), strategy].into_iter().collect();
         let client = ClientBuilder::native().capabilities(capabilities).connect(&driver.address).await.expect("Chromium starts");
         let browser = Browser { client: client.clone(), origin: format!("http://{}", app.address) };
         test(&browser).await;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
-use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+use diesel::{QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
 use hm::web::api::document;
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::{
     support::{
         TestDatabase, hm_command,
         http::{Answer, App},
+        library::{image, vault},
         media::{Jpeg, write, xmp},
         temp_dir,
     },
@@ -92,6 +93,38 @@ impl Library {
     fn outbox(&self) -> Vec<String> {
         self.lines("SELECT concat_ws(' ', field, state, value, outside) AS line FROM image_edits ORDER BY image_id, field")
     }
+}
+
+/// A person who changes many sees how far it is, although nobody sees any of it before all of it is there.
+#[test]
+fn a_large_edit_tells_how_far_it_is() {
+    const COUNT: usize = 2_100;
+    let library = Library::new();
+    let conn = &mut library.database.connection();
+    let root = vault(conn, "photos", &library.path(""));
+    let images: Vec<i64> = (0..COUNT).map(|number| image(&format!("IMG_{number:04}")).insert(conn, root).0).collect();
+    // Somebody else holds the last of them.
+    let holder = &mut library.database.connection();
+    holder.batch_execute(&format!("BEGIN; SELECT FROM images WHERE id = {} FOR UPDATE", images.iter().max().unwrap())).unwrap();
+    let word = "0123456789abcdef";
+    let progress = || library.app.get(&format!("/edits/progress/{word}"));
+    assert_eq!(progress().status, 404);
+    let fields: String = images.iter().map(|id| format!("image={id}&")).collect();
+    std::thread::scope(|scope| {
+        let edited = scope.spawn(|| library.app.post("/edits", &format!("{fields}rating=4&progress={word}")));
+        let told = (0..600).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            let answer = progress();
+            (answer.status == 200 && answer.json()["done"] == 2_000).then(|| answer.json())
+        });
+        assert_eq!(told, Some(json!({"done": 2_000, "total": COUNT})));
+        assert_eq!(library.lines("SELECT count(*)::text AS line FROM images WHERE rating = 4"), ["0"], "whole or not at all");
+        holder.batch_execute("COMMIT").unwrap();
+        assert_eq!(edited.join().unwrap().status, 303);
+    });
+    assert_eq!(library.lines("SELECT count(*)::text AS line FROM images WHERE rating = 4"), [COUNT.to_string()]);
+    assert_eq!(library.lines("SELECT count(DISTINCT batch_id)::text AS line FROM edits"), ["1"]);
+    assert_eq!(progress().status, 404, "it is over");
 }
 
 #[test]

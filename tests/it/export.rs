@@ -224,6 +224,39 @@ fn an_archive_too_large_is_refused_and_one_that_fails_is_cut_off() {
     assert_eq!((cut.status, cut.is_whole), (200, false), "{}", cut.text());
 }
 
+/// Two at once are both whole; a third is told to wait until somebody has theirs, or gives up.
+#[test]
+fn two_exports_are_made_at_once_and_a_third_waits_its_turn() {
+    let library = Library::new();
+    // More than lies between a server and somebody who does not read.
+    fs::File::create(library.photos().join("IMG_2.JPG")).unwrap().set_len(64 << 20).unwrap();
+    let (one, other) = std::thread::scope(|scope| {
+        let both = [scope.spawn(|| library.export("format=zip")), scope.spawn(|| library.export("format=zip"))];
+        let [one, other] = both.map(|export| entries(&export.join().unwrap().body));
+        (one, other)
+    });
+    assert_eq!((one.len(), one["IMG_2.JPG"].len()), (5, 64 << 20));
+    assert_eq!(one, other);
+    let address = library.app.address;
+    let begin = || {
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        write!(connection, "GET /api/v1/export?format=zip HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+        let mut line = [0; 12];
+        connection.read_exact(&mut line).unwrap();
+        (String::from_utf8_lossy(&line).into_owned(), connection)
+    };
+    let (first, second) = (begin(), begin());
+    assert_eq!([&first.0, &second.0], ["HTTP/1.1 200"; 2]);
+    assert_eq!(library.app.get("/api/v1/export?format=ids").status, 503);
+    drop(first);
+    let is_free = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        library.app.get("/api/v1/export?format=ids").status == 200
+    });
+    assert!(is_free, "whoever went away gives their turn back");
+    drop(second);
+}
+
 #[test]
 fn the_program_exports_what_passes_a_search() {
     let library = Library::new();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
 use diesel_migrations::MigrationHarness;
 
 use crate::support::TestDatabase;
@@ -110,4 +110,32 @@ fn columns_of(schema: &str) -> BTreeSet<String> {
         }
     }
     columns
+}
+
+#[derive(QueryableByName)]
+struct Plan {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    line: String,
+}
+
+#[test]
+fn parts_of_file_names_are_found_by_an_index_where_the_server_allows_one() {
+    let database = TestDatabase::new();
+    let conn = &mut database.connection();
+    let plan = |conn: &mut PgConnection| -> String {
+        // As `db::query` asks; the table is empty, where reading it whole costs nothing.
+        conn.batch_execute("SET enable_seqscan = off").unwrap();
+        let plan = sql_query("EXPLAIN SELECT FROM files AS f WHERE fold(f.name) LIKE ANY (ARRAY['%1234%'])").load::<Plan>(conn).unwrap();
+        plan.into_iter().map(|row| row.line + "\n").collect()
+    };
+    let found = plan(conn);
+    assert!(found.contains("files_name_parts"), "{found}");
+
+    // Somebody who may make neither the extension nor, without it, the index.
+    conn.begin_test_transaction().unwrap();
+    conn.batch_execute("DROP EXTENSION pg_trgm CASCADE; CREATE ROLE hm_plain; SET ROLE hm_plain").unwrap();
+    conn.batch_execute(include_str!("../../migrations/2026-11-26-000012_file_name_parts/up.sql")).unwrap();
+    conn.batch_execute("RESET ROLE").unwrap();
+    let found = plan(conn);
+    assert!(!found.contains("files_name_parts"), "{found}");
 }

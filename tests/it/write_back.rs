@@ -333,6 +333,76 @@ fn a_database_is_rebuilt_from_files_and_sidecars_alone() {
     assert_eq!(shown(&library), before);
 }
 
+/// What a picture says itself and a person took away stays away: the sidecar says that there is none, also when the database is lost.
+#[test]
+fn what_a_person_cleared_stays_cleared_in_a_rebuilt_database() {
+    let names = ["IMG_1.JPG", "IMG_2.JPG", "IMG_3.JPG"];
+    let mut library = Library::new(&names);
+    let fields = Field::ALL.iter().filter(|field| **field != Field::CapturedAt);
+    let own = [
+        ("rating", "2"),
+        ("pick", "picked"),
+        ("color_label", "red"),
+        ("title", "Own title"),
+        ("description", "Own words"),
+        ("keywords", "own"),
+        ("city", "Paris"),
+        ("latitude", "48.85"),
+    ];
+    let attributes = "xmp:Rating=\"2\" xmp:Label=\"Red\" xmlns:digiKam=\"http://www.digikam.org/ns/1.0/\" digiKam:PickLabel=\"3\" \
+        dc:title=\"Own title\" dc:description=\"Own words\" photoshop:City=\"Paris\"";
+    for (index, name) in names.iter().enumerate() {
+        let taken = format!("2019:08:03 12:{index:02}:00");
+        let picture = Jpeg::new(32, 24).shade(index as u8).camera("Canon", "Canon EOS R6").taken(&taken).place(48.85, 2.35);
+        picture.xmp(&support::media::xmp(attributes, &["own"])).write(&library.root().join(name));
+    }
+    library.scan();
+    let said = |library: &Library, name: &str| -> String {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            line: String,
+        }
+        let sql = "SELECT concat_ws(' ', nullif(rating, 0), nullif(pick, 'none'), nullif(color_label, 'none'), title, description, \
+            array_to_string(keywords || hierarchical_keywords, ' '), city, round(latitude_deg::numeric, 2)) AS line \
+            FROM images WHERE base_name = $1";
+        let stem = name.strip_suffix(".JPG").unwrap();
+        sql_query(sql).bind::<diesel::sql_types::Text, _>(stem).get_result::<Row>(&mut library.conn()).unwrap().line
+    };
+    let all_of_it = own.map(|(_, value)| value).join(" ");
+    assert_eq!(said(&library, names[0]), all_of_it, "the picture says all of it itself");
+    // All is taken away of one, and of another, where it is given again; the third is left alone.
+    let none: Vec<Value> = fields.map(|field| silence(*field).unwrap()).collect();
+    for name in &names[..2] {
+        none.iter().for_each(|value| library.set(name, value.clone()));
+    }
+    assert_eq!(library.write().written, 2);
+    for value in &none {
+        assert!(library.says(names[0], value.field()).is_some_and(|said| said.says_same(value)), "{value:?} is not said");
+    }
+    library.set(names[1], title("Given again"));
+    library.set(names[1], Value::Gps(Some(Gps { latitude_deg: 10.0, longitude_deg: 20.0, altitude_m: None })));
+    assert_eq!(library.write().written, 1);
+    library.scan();
+    assert_eq!(library.count("edits WHERE author <> 'tester'"), 0, "our own hand is no news");
+    // Another program writes into the sidecar with its own library.
+    for (program, arguments) in [("exiv2", ["-M", "set Xmp.xmp.CreatorTool a"]), ("exiftool", ["-overwrite_original", "-XMP:Creator=b"])] {
+        match std::process::Command::new(program).args(arguments).arg(library.sidecar(names[0])).output() {
+            Ok(output) => assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => eprintln!("skipped: `{program}` does not start: {error}"),
+        }
+    }
+    for rebuilt in [false, true] {
+        if rebuilt {
+            library.database = TestDatabase::new();
+            library.db = Db::connect(library.database.url(), 8).unwrap();
+        }
+        library.scan();
+        let shown = names.map(|name| said(&library, name).split_whitespace().collect::<Vec<_>>().join(" "));
+        assert_eq!(shown, ["", "Given again 10.00", &all_of_it], "rebuilt: {rebuilt}");
+    }
+}
+
 #[test]
 fn a_writer_and_a_scan_take_turns() {
     let library = Library::new(&["IMG_1.JPG"]);

@@ -15,7 +15,7 @@ use super::{as_json, named, value_of};
 use crate::{
     db::image::unreadable,
     models::{
-        FileFormat, FileId, FileRole, ImageId, RelPath, VaultId,
+        Facts, FileFormat, FileId, FileRole, ImageId, RelPath, VaultId,
         edit::{Field, Value},
     },
 };
@@ -35,6 +35,14 @@ pub struct WriteBack {
     pub fields: Vec<PendingField>,
 }
 
+impl WriteBack {
+    /// What its files say themselves, apart from sidecars that hm writes.
+    pub fn in_pictures(&self) -> Vec<Field> {
+        let files = || self.files.iter().filter(|file| file.format != FileFormat::Xmp);
+        Field::ALL.iter().copied().filter(|field| files().any(|file| file.says.contains(field))).collect()
+    }
+}
+
 /// A file of an image with something to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WriteBackFile {
@@ -48,6 +56,8 @@ pub struct WriteBackFile {
     pub role: FileRole,
     /// As the last scan saw it.
     pub fingerprint: Option<Vec<u8>>,
+    /// The fields that it says something about.
+    pub says: Vec<Field>,
 }
 
 /// A value on its way.
@@ -95,6 +105,8 @@ struct FileColumns {
     role: String,
     #[diesel(sql_type = Nullable<Binary>)]
     fingerprint: Option<Vec<u8>>,
+    #[diesel(sql_type = Jsonb)]
+    facts: Json,
 }
 
 /// Up to `limit` images after `after`, by id, that have something to be written on these vaults. Left out are vaults that are offline,
@@ -142,7 +154,7 @@ pub fn list_write_backs(conn: &mut PgConnection, vaults: &[VaultId], after: Opti
 
 fn files_of(conn: &mut PgConnection, images: &[ImageId]) -> QueryResult<HashMap<ImageId, Vec<WriteBackFile>>> {
     let rows: Vec<FileColumns> = sql_query(
-        "SELECT f.id, f.image_id, d.rel_path_bytes AS folder, f.name_bytes, f.format, f.role, f.fingerprint \
+        "SELECT f.id, f.image_id, d.rel_path_bytes AS folder, f.name_bytes, f.format, f.role, f.fingerprint, f.facts \
          FROM files AS f JOIN folders AS d ON d.id = f.folder_id \
          WHERE f.image_id = ANY($1) AND f.missing_since IS NULL ORDER BY f.name, f.id",
     )
@@ -151,12 +163,14 @@ fn files_of(conn: &mut PgConnection, images: &[ImageId]) -> QueryResult<HashMap<
     let mut files: HashMap<ImageId, Vec<WriteBackFile>> = HashMap::new();
     for row in rows {
         let folder = RelPath::from_bytes(&row.folder).map_err(|error| unreadable(error.into()))?;
+        let facts: Facts = serde_json::from_value(row.facts).map_err(|error| unreadable(error.into()))?;
         let file = WriteBackFile {
             id: row.id,
             path: folder.join(OsStr::from_bytes(&row.name_bytes)).map_err(|error| unreadable(error.into()))?,
             format: named(&row.format)?,
             role: named(&row.role)?,
             fingerprint: row.fingerprint,
+            says: Field::ALL.iter().copied().filter(|field| facts.says(*field)).collect(),
         };
         files.entry(row.image_id).or_default().push(file);
     }

@@ -77,6 +77,7 @@ impl Draft {
             content_id: exif.content_id,
             software: exif.software.or_else(|| xmp_text(Key::CreatorTool)).or_else(|| xmp_text(Key::Software)),
             motion_photo: motion_photo || says_so(Key::MotionPhoto) || says_so(Key::MicroVideo),
+            cleared: Vec::new(),
             sidecar_for: None,
             reader: reader.to_owned(),
             version: 0,

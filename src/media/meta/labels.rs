@@ -4,7 +4,7 @@
 //! Adobe XMP (`xmp:Label`, `photoshop:`), IPTC Core (`Iptc4xmpCore:CountryCode`), digiKam's PickLabel and ColorLabel enumerations.
 
 use super::xmp::{Key, XmpTags};
-use crate::models::edit::{ColorLabel, Pick, Place};
+use crate::models::edit::{ColorLabel, Field, Pick, Place};
 
 /// What Lightroom and Bridge call their colours, by language; the words that come with the program, not those of its owner.
 const COLOR_NAMES: [(ColorLabel, &[&str]); 5] = [
@@ -57,6 +57,20 @@ pub(super) fn place(xmp: &XmpTags) -> Option<Place> {
     Some(place).filter(|place| !place.is_empty())
 }
 
+/// What a sidecar says is to be none: what is named in hm's own property, and the words and names that are there and hold nothing.
+pub(super) fn cleared(xmp: &XmpTags) -> Vec<Field> {
+    let named: Vec<Field> = xmp.all(Key::Cleared).filter_map(|name| name.parse().ok()).collect();
+    let are_empty = |keys: &[Key]| keys.iter().all(|key| xmp.is_empty(*key));
+    let is_cleared = |field: Field| match field {
+        Field::Title => are_empty(&[Key::Title]),
+        Field::Description => are_empty(&[Key::Description]),
+        Field::Keywords => are_empty(&[Key::Subject]),
+        Field::Place => are_empty(&[Key::City, Key::State, Key::Country]),
+        Field::Rating | Field::Pick | Field::ColorLabel | Field::Gps | Field::CapturedAt => false,
+    };
+    Field::ALL.iter().copied().filter(|field| named.contains(field) || is_cleared(*field)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +101,14 @@ mod tests {
         assert_eq!(pick(&tags("")), None);
         let rejected = tags(r#"digiKam:PickLabel="1""#);
         assert_eq!((pick(&rejected), is_rejected(&rejected)), (Some(Pick::None), true));
+    }
+
+    #[test]
+    fn none_is_said_by_name_or_by_an_empty_property() {
+        let said = |attributes| cleared(&tags(attributes));
+        assert_eq!(said(r#"xmlns:h="urn:hm:sidecar/" h:cleared="gps" dc:title="""#), [Field::Title, Field::Gps]);
+        assert_eq!(said(r#"photoshop:City="" photoshop:State="" photoshop:Country="""#), [Field::Place]);
+        assert_eq!(said(r#"photoshop:City="" xmlns:h="urn:hm:sidecar/" h:cleared="what comes later""#), []);
     }
 
     #[test]

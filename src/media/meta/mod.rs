@@ -45,6 +45,16 @@ use crate::{
 /// How much the readers know. Raise it whenever they learn to read something that files of a library may have: such files are then read
 /// again by the next scan, although they have not changed.
 pub const READING_VERSION: u16 = 5;
+/// The same for sidecars, which alone are read again where it is raised: they are small, and originals may lie far away.
+const SIDECAR_READING_VERSION: u16 = 6;
+
+/// How much the readers know about files of a format.
+pub const fn reading_version(format: FileFormat) -> u16 {
+    match format {
+        FileFormat::Xmp if SIDECAR_READING_VERSION > READING_VERSION => SIDECAR_READING_VERSION,
+        _ => READING_VERSION,
+    }
+}
 
 /// How to read.
 #[derive(Debug, Clone)]
@@ -115,7 +125,7 @@ impl MetaReader {
                 let reading = catch_unwind(AssertUnwindSafe(|| self.read_source(&mut source, path, format)));
                 let mut reading = reading.unwrap_or_else(|_| failed("the reader broke down on it".to_owned()));
                 reading.fingerprint = Some(fingerprint(size_bytes, head, tail));
-                reading.facts.version = READING_VERSION;
+                reading.facts.version = reading_version(format);
                 reading
             }
             Err(error) => failed(error),

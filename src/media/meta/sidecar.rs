@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use serde::Deserialize;
 
-use super::{FileReading, dates::Moment, draft::Draft, place, text, xmp};
+use super::{FileReading, dates::Moment, draft::Draft, labels, place, text, xmp};
 use crate::models::{Facts, FileFormat};
 
 /// Longest sidecar read, in bytes.
@@ -14,8 +14,11 @@ pub(super) fn read(content: &[u8], format: FileFormat) -> FileReading {
     let (facts, error) = match format {
         FileFormat::Xmp => {
             let (tags, error) = xmp::read(content);
+            let cleared = labels::cleared(&tags);
             let draft = Draft { xmp: tags, ..Draft::default() };
-            (draft.into_facts("xmp"), error.map(|error| format!("not readable XMP: {error}")))
+            let facts = draft.into_facts("xmp");
+            let cleared = cleared.into_iter().filter(|field| !facts.says(*field)).collect();
+            (Facts { cleared, ..facts }, error.map(|error| format!("not readable XMP: {error}")))
         }
         FileFormat::TakeoutJson => takeout(content),
         FileFormat::Pp3 => (pp3(content), None),

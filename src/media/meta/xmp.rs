@@ -32,6 +32,8 @@ pub(super) const LONGEST_PACKET_BYTES: usize = 8 << 20;
 #[derive(Debug, Default)]
 pub(super) struct XmpTags {
     values: Vec<Value>,
+    /// Properties that are there and hold nothing.
+    empty: Vec<Key>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,11 @@ impl XmpTags {
         self.values.iter().filter(move |value| value.key == key).map(|value| value.text.as_str())
     }
 
+    /// Whether the property is there, and holds nothing.
+    pub(super) fn is_empty(&self, key: Key) -> bool {
+        self.empty.contains(&key) && self.first(key).is_none()
+    }
+
     /// The first value as a number; XMP writes fractions as `28/10`.
     pub(super) fn number(&self, key: Key) -> Option<f64> {
         let text = self.first(key)?;
@@ -68,6 +75,7 @@ impl XmpTags {
     /// Adds the properties of a second packet.
     pub(super) fn extend(&mut self, more: Self) {
         self.values.extend(more.values);
+        self.empty.extend(more.empty);
     }
 
     /// Adds a value, cleaned.
@@ -122,6 +130,8 @@ struct Walk {
     open: Vec<Place>,
     text: String,
     seen_rdf: bool,
+    /// The property being read holds what is not read, and is therefore not empty.
+    holds_more: bool,
 }
 
 impl Walk {
@@ -192,11 +202,15 @@ impl Walk {
                 let language = key.and_then(|_| attribute(reader, start, Ns::Xml, "lang"));
                 Place::Item { key, default_language: language.is_some_and(|language| language.eq_ignore_ascii_case("x-default")) }
             }
-            Place::Property { .. } | Place::Container { .. } | Place::Item { .. } | Place::Ignored => Place::Ignored,
+            Place::Property { .. } | Place::Container { .. } | Place::Item { .. } | Place::Ignored => {
+                self.holds_more = true;
+                Place::Ignored
+            }
         }
     }
 
     fn property(&mut self, reader: &NsReader<&[u8]>, start: &BytesStart<'_>, key: Option<Key>) -> Place {
+        self.holds_more = false;
         let Some(known) = key else { return Place::Property { key, filled: false } };
         if attribute(reader, start, Ns::Rdf, "parseType").is_some_and(|kind| kind == "Resource") {
             return Place::Ignored;
@@ -211,7 +225,14 @@ impl Walk {
     fn leave(&mut self, place: Place) {
         match place {
             Place::Item { key: Some(key), default_language } => self.tags.push(key, &self.text, default_language),
-            Place::Property { key: Some(key), filled: false } => self.tags.push(key, &self.text, false),
+            Place::Property { key: Some(key), filled } => {
+                if !filled {
+                    self.tags.push(key, &self.text, false);
+                }
+                if !self.holds_more && self.tags.first(key).is_none() && self.tags.empty.len() < MOST_VALUES {
+                    self.tags.empty.push(key);
+                }
+            }
             Place::Container { .. } => {
                 // The blanks after the container are not the property's text.
                 if let Some(Place::Property { filled, .. }) = self.open.last_mut() {
@@ -231,6 +252,9 @@ impl Walk {
                 let raw: &str = &attribute.value;
                 let text = quick_xml::escape::unescape(raw).unwrap_or(Cow::Borrowed(raw));
                 self.tags.push(known, &text, false);
+                if text.trim().is_empty() && self.tags.empty.len() < MOST_VALUES {
+                    self.tags.empty.push(known);
+                }
             }
         }
     }
@@ -273,6 +297,19 @@ mod tests {
         assert_eq!(tags.first(Key::Title), Some("Dog & cat"));
         assert_eq!(tags.all(Key::Subject).collect::<Vec<_>>(), ["one", "two"]);
         assert_eq!(tags.first(Key::CreatorTool), Some("a < b"));
+    }
+
+    #[test]
+    fn a_property_that_holds_nothing_is_told_from_one_that_is_not_read() {
+        let body = r#"<rdf:Description xmlns:q="http://ns.adobe.com/photoshop/1.0/" q:City="" q:State=" ">
+<d:title><rdf:Alt><rdf:li xml:lang="x-default"/></rdf:Alt></d:title><d:subject><rdf:Bag/></d:subject>
+<d:description><rdf:Alt><rdf:li xml:lang="x-default"/><rdf:li xml:lang="de">Hund</rdf:li></rdf:Alt></d:description>
+<q:Country><rdf:Bag><rdf:li><rdf:Description><d:title>inner</d:title></rdf:Description></rdf:li></rdf:Bag></q:Country></rdf:Description>"#;
+        let (tags, _) = read(packet(body).as_bytes());
+        let empty = [Key::City, Key::State, Key::Title, Key::Subject].map(|key| tags.is_empty(key));
+        assert_eq!(empty, [true; 4]);
+        let full = [Key::Description, Key::Country, Key::CountryCode, Key::Rating].map(|key| tags.is_empty(key));
+        assert_eq!(full, [false; 4]);
     }
 
     #[test]

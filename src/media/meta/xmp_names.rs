@@ -63,6 +63,7 @@ keys! {
     MicroVideo = Camera: "MicroVideo";
     MotionPhoto = Camera: "MotionPhoto";
     ExtendedPacket = Note: "HasExtendedXMP";
+    Cleared = Own: "cleared";
 }
 
 /// A namespace that matters here.
@@ -84,6 +85,8 @@ pub(super) enum Ns {
     MediaPro,
     Camera,
     Note,
+    /// hm's own.
+    Own,
 }
 
 impl Ns {
@@ -106,6 +109,7 @@ impl Ns {
             "http://ns.iview-multimedia.com/mediapro/1.0" => Self::MediaPro,
             "http://ns.google.com/photos/1.0/camera" => Self::Camera,
             "http://ns.adobe.com/xmp/note" => Self::Note,
+            "urn:hm:sidecar" => Self::Own,
             _ => return None,
         })
     }

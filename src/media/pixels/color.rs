@@ -2,7 +2,7 @@
 
 use moxcms::{
     CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients, RenderingIntent, TransferCharacteristics,
-    TransformOptions,
+    TransformExecutor, TransformOptions,
 };
 
 use super::{
@@ -30,6 +30,14 @@ const UNSPECIFIED: u8 = 2;
 const PQ: u8 = 16;
 const HLG: u8 = 18;
 const SRGB_TRANSFER: u8 = 13;
+
+/// What is converted in one go: a few hundred KiB, which stay near the processor.
+const TILE_SAMPLES: usize = 3 * 16_384;
+/// Colours that are tried along each edge of the cube.
+const PROBES_A_SIDE: u16 = 17;
+const MAX_12_BITS: u16 = 4095;
+/// One step of 8 bits, in 12.
+const LEVEL: u16 = 16;
 
 impl Profile {
     /// The embedded profile, or else Adobe RGB where EXIF says so.
@@ -104,22 +112,58 @@ fn options() -> TransformOptions {
     TransformOptions { rendering_intent: RenderingIntent::Perceptual, prefer_fixed_point: false, ..TransformOptions::default() }
 }
 
+/// `None`, too, where the profile is sRGB by another name: the numbers are what they should be already.
 fn rgb8_to_srgb(rgb: &[u8], source: &ColorProfile) -> Option<Vec<u8>> {
-    let srgb = ColorProfile::new_srgb();
-    let mut converted = vec![0; rgb.len()];
     match source.color_space {
         DataColorSpace::Rgb => {
-            let transform = source.create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, options()).ok()?;
-            transform.transform(rgb, &mut converted).ok()?;
+            let transform = source.create_transform_12bit(Layout::Rgb, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()?;
+            if is_identity(&*transform)? { None } else { in_12_bits(rgb, &*transform) }
         }
         DataColorSpace::Gray => {
-            let gray: Vec<u8> = rgb.iter().copied().step_by(3).collect();
-            let transform = source.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, options()).ok()?;
+            let transform = source.create_transform_12bit(Layout::Gray, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()?;
+            let gray: Vec<u16> = rgb.iter().step_by(3).map(|value| widened(*value)).collect();
+            let mut converted = vec![0; rgb.len()];
             transform.transform(&gray, &mut converted).ok()?;
+            Some(converted.into_iter().map(narrowed).collect())
         }
-        _ => return None,
+        _ => None,
     }
-    Some(converted)
+}
+
+/// Converts in 12 bits and rounds: in 8 bits moxcms cuts off, which darkens every colour by half a level on average, and in 16 its tables
+/// take longer to make than a proxy to convert.
+fn in_12_bits(rgb: &[u8], transform: &dyn TransformExecutor<u16>) -> Option<Vec<u8>> {
+    let (mut wide, mut converted) = (Vec::with_capacity(TILE_SAMPLES), vec![0; TILE_SAMPLES]);
+    let mut narrow = Vec::with_capacity(rgb.len());
+    for tile in rgb.chunks(TILE_SAMPLES) {
+        wide.clear();
+        wide.extend(tile.iter().map(|value| widened(*value)));
+        let converted = &mut converted[..tile.len()];
+        transform.transform(&wide, converted).ok()?;
+        narrow.extend(converted.iter().map(|value| narrowed(*value)));
+    }
+    Some(narrow)
+}
+
+/// Whether a conversion leaves colours where they are: no channel of a grid over the cube, or of a ramp of greys, moves by a level of 8 bits.
+fn is_identity(transform: &dyn TransformExecutor<u16>) -> Option<bool> {
+    let steps = || (0..PROBES_A_SIDE).map(|step| step * MAX_12_BITS / (PROBES_A_SIDE - 1));
+    let grid = steps().flat_map(|red| steps().flat_map(move |green| steps().flat_map(move |blue| [red, green, blue])));
+    let probes: Vec<u16> = grid.chain((0..=u8::MAX).flat_map(|gray| [widened(gray); 3])).collect();
+    let mut converted = vec![0; probes.len()];
+    transform.transform(&probes, &mut converted).ok()?;
+    Some(probes.iter().zip(&converted).all(|(before, after)| before.abs_diff(*after) < LEVEL))
+}
+
+/// 8 bits in 12: 255 becomes 4,095.
+fn widened(value: u8) -> u16 {
+    ((u32::from(value) * u32::from(MAX_12_BITS) + 127) / 255) as u16
+}
+
+/// Rounds 12 bits to 8.
+fn narrowed(value: u16) -> u8 {
+    let max = u32::from(MAX_12_BITS);
+    ((u32::from(value.min(MAX_12_BITS)) * 255 + max / 2) / max) as u8
 }
 
 fn rgb16_to_srgb(rgb: &[u16], source: &ColorProfile) -> Option<Vec<u16>> {
@@ -201,6 +245,38 @@ mod tests {
             let seen = one_pixel(display_p3, &p3);
             assert!(near(seen, srgb, 1), "Display P3 {display_p3:?} gave {seen:?}, not {srgb:?}");
         }
+    }
+
+    #[test]
+    fn colours_are_rounded_not_cut_off() {
+        // Greys of Display P3 are those of sRGB, and a mixture of colours keeps its mean to a tenth of a level.
+        let p3 = Profile::Icc(ColorProfile::new_display_p3().encode().unwrap());
+        let grays: Vec<u8> = (0..=255).flat_map(|gray| [gray; 3]).collect();
+        assert_eq!(to_srgb(Bitmap::rgb8(256, 1, grays.clone()), &p3).unwrap().rgb, grays);
+        let muted = |step: usize| [90 + step * 7 % 60, 90 + step * 11 % 60, 90 + step * 13 % 60].map(|value| value as u8);
+        let there = ColorProfile::new_srgb();
+        let image = to_srgb(Bitmap::rgb8(600, 10, (0..6000).flat_map(muted).collect()), &p3).unwrap();
+        let back = there.create_transform_12bit(Layout::Rgb, &ColorProfile::new_display_p3(), Layout::Rgb, options()).unwrap();
+        let wide: Vec<u16> = image.rgb.iter().map(|value| widened(*value)).collect();
+        let mut round_trip = vec![0; wide.len()];
+        back.transform(&wide, &mut round_trip).unwrap();
+        let shift: f64 = (0..6000)
+            .flat_map(muted)
+            .zip(&round_trip)
+            .map(|(before, after)| f64::from(*after) * 255.0 / f64::from(MAX_12_BITS) - f64::from(before))
+            .sum();
+        let mean = shift / round_trip.len() as f64;
+        assert!(mean.abs() < 0.1, "colours moved by {mean:.3} levels on average");
+    }
+
+    #[test]
+    fn srgb_by_another_name_is_left_as_it_is() {
+        let srgb = ColorProfile::new_srgb();
+        let rgb: Vec<u8> = (0..3 * 4096).map(|at| (at * 7 % 256) as u8).collect();
+        assert_eq!(rgb8_to_srgb(&rgb, &srgb), None);
+        let image = to_srgb(Bitmap::rgb8(64, 64, rgb.clone()), &Profile::Icc(srgb.encode().unwrap())).unwrap();
+        assert_eq!(image.rgb, rgb);
+        assert!(rgb8_to_srgb(&rgb, &ColorProfile::new_adobe_rgb()).is_some());
     }
 
     #[test]

@@ -6,6 +6,12 @@
 //! reads them all, would bring the old value back; digiKam keeps them in step for the same reason. Lightroom knows none of them and never
 //! writes them, so none is ever added. `darktable:colorlabels`, a set, and the places of `Iptc4xmpExt`, which tell where the camera stood
 //! from what it saw, are other facts and are left alone.
+//!
+//! Where a person takes away what the picture itself says, leaving a property out is not enough, because the picture's would come back. For
+//! stars, flag and colour there is a value that means none. For the rest an empty property would do, but does not last: exiv2, which
+//! darktable and digiKam write with, leaves an empty `dc:title` out when it next writes the sidecar, exiftool an empty list; and there is
+//! no empty coordinate. So the names of such fields stand in a list of hm's own, `hm:cleared`, which other programs keep because they do
+//! not know it. The scanner takes an empty title, description, list or place of theirs for the same.
 
 use std::fmt::Write;
 
@@ -74,7 +80,7 @@ pub(super) fn read(packet: &Packet<'_>, field: Field, written: Option<&Value>) -
         let chosen = all.iter().find(is_default).or(all.first());
         Ok(chosen.and_then(|(_, text)| trimmed(text)))
     };
-    Ok(match field {
+    let said = match field {
         Field::Rating => match rating(packet)? {
             Some(stars) => Some(Value::Rating(Some(stars))),
             None => {
@@ -99,20 +105,35 @@ pub(super) fn read(packet: &Packet<'_>, field: Field, written: Option<&Value>) -
             };
             Some(place).filter(|place| !place.is_empty()).map(Value::Place)
         }
+    };
+    if said.is_none() && cleared(packet)?.iter().any(|name| name == field.name()) {
+        return Ok(super::silence(field));
+    }
+    Ok(said)
+}
+
+/// The names of the fields that hm's own property says are none.
+fn cleared(packet: &Packet<'_>) -> Result<Vec<String>, Refusal> {
+    Ok(match packet.held(&names::CLEARED)? {
+        Some(Held::Items(names)) => names,
+        _ => Vec::new(),
     })
 }
 
-/// The properties to change so that a packet says `value`, in the order they are to be changed; what is right already is left out.
+/// The properties to change so that a packet says `value`, in the order they are to be changed; what is right already is left out. Where
+/// the picture says something itself, a packet that leaves it out does not say that there is none.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn targets(packet: &Packet<'_>, value: &Value) -> Result<Vec<(&'static Property, Target)>, Refusal> {
+pub(super) fn targets(packet: &Packet<'_>, value: &Value, picture_says: bool) -> Result<Vec<(&'static Property, Target)>, Refusal> {
     let mut targets = Vec::new();
+    let must_deny = picture_says && value.is_silent();
     let is_there = |property: &Property| !packet.statements(property).is_empty();
     match value {
         Value::Rating(stars) => {
-            if rating(packet)? != *stars && (stars.is_some_and(|stars| stars != 0) || is_there(&names::RATING)) {
-                targets.push((&names::RATING, Target::Simple(stars.map(|stars| stars.to_string()))));
+            let in_words = if must_deny { Some(0) } else { *stars };
+            if rating(packet)? != in_words && (in_words.is_some_and(|stars| stars != 0) || must_deny || is_there(&names::RATING)) {
+                targets.push((&names::RATING, Target::Simple(in_words.map(|stars| stars.to_string()))));
             }
             for (copy, write) in [(&names::MICROSOFT_RATING, percent as fn(i8) -> i8), (&names::ACDSEE_RATING, |stars: i8| stars.max(0))] {
                 let wanted = stars.map(|stars| write(stars).to_string());
@@ -131,7 +152,7 @@ pub(super) fn targets(packet: &Packet<'_>, value: &Value) -> Result<Vec<(&'stati
         }
         Value::Pick(pick) => {
             let now = simple(packet, &names::PICK_LABEL)?;
-            if now.as_deref().map_or(Pick::None, pick_of) != *pick {
+            if now.as_deref().map_or(Pick::None, pick_of) != *pick || (must_deny && now.is_none()) {
                 let number = match pick {
                     Pick::None => "0",
                     Pick::Pending => "2",
@@ -146,7 +167,7 @@ pub(super) fn targets(packet: &Packet<'_>, value: &Value) -> Result<Vec<(&'stati
                 targets.push((&names::LABEL, Target::Simple(label_of(*color).map(str::to_owned))));
             }
             let number = simple(packet, &names::COLOR_LABEL)?;
-            if number.as_deref().map_or(ColorLabel::None, color_of_number) != *color {
+            if number.as_deref().map_or(ColorLabel::None, color_of_number) != *color || (must_deny && number.is_none()) {
                 targets.push((&names::COLOR_LABEL, Target::Simple(Some(number_of(*color).to_owned()))));
             }
         }
@@ -188,6 +209,14 @@ pub(super) fn targets(packet: &Packet<'_>, value: &Value) -> Result<Vec<(&'stati
                 }
             }
         }
+    }
+    // These have a value that means none.
+    let is_named = must_deny && !matches!(value, Value::Rating(_) | Value::Pick(_) | Value::ColorLabel(_) | Value::CapturedAt(_));
+    let before = cleared(packet)?;
+    let name = value.field().name();
+    if before.iter().any(|cleared| cleared == name) != is_named {
+        let others = before.iter().filter(|cleared| *cleared != name).cloned();
+        targets.push((&names::CLEARED, Target::Items(others.chain(is_named.then(|| name.to_owned())).collect())));
     }
     Ok(targets)
 }

@@ -95,13 +95,22 @@ const SKELETON: &str = concat!(
 /// # Errors
 /// [`Refusal`] when the sidecar is not fully understood; it must then stay as it is.
 pub fn edit(existing: Option<&[u8]>, changes: &[Value]) -> Result<Option<Vec<u8>>, Refusal> {
+    edit_beside(existing, changes, &[])
+}
+
+/// As [`edit`], beside a picture that itself says something about the fields `in_picture`: where a change takes that away, the sidecar
+/// comes to say that there is none.
+///
+/// # Errors
+/// As [`edit`].
+pub fn edit_beside(existing: Option<&[u8]>, changes: &[Value], in_picture: &[Field]) -> Result<Option<Vec<u8>>, Refusal> {
     let existing = existing.filter(|bytes| !bytes.is_empty());
     let decoded = encoding::decode(existing.unwrap_or(SKELETON.as_bytes()))?;
     let mut text = decoded.text.clone().into_owned();
     let mut changed: Vec<&'static Property> = Vec::new();
     for value in changes {
         check_characters(value)?;
-        let targets = fields::targets(&Packet::parse(&text)?, value)?;
+        let targets = fields::targets(&Packet::parse(&text)?, value, in_picture.contains(&value.field()))?;
         for (property, target) in targets {
             let wanted = match &target {
                 fields::Target::Simple(text) => Wanted::Simple(text.as_deref()),

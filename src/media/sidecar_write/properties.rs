@@ -78,6 +78,7 @@ properties! {
     ACDSEE_RATING = "acdsee" "rating" Simple in "http://ns.acdsee.com/iptc/1.0/";
     MICROSOFT_KEYWORDS = "MicrosoftPhoto" "LastKeywordXMP" Bag in "http://ns.microsoft.com/photo/1.0/";
     CATALOG_SETS = "mediapro" "CatalogSets" Bag in "http://ns.iview-multimedia.com/mediapro/1.0/";
+    CLEARED = "hm" "cleared" Bag in "urn:hm:sidecar/";
     ACDSEE_CATEGORIES = "acdsee" "categories" Simple in "http://ns.acdsee.com/iptc/1.0/";
 }
 

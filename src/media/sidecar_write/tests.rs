@@ -261,6 +261,32 @@ fn copies_that_stand_there_follow_and_none_are_added() {
 }
 
 #[test]
+fn what_the_picture_says_itself_is_denied_by_name() {
+    let title = |text: Option<&str>| Value::Title(text.map(str::to_owned));
+    let empty = described("", "");
+    let beside = |text: &str, changes: &[Value]| {
+        let bytes = edit_beside(Some(text.as_bytes()), changes, &[Field::Title, Field::Keywords, Field::Rating]).unwrap();
+        bytes.map_or_else(|| text.to_owned(), |bytes| String::from_utf8(bytes).unwrap())
+    };
+    let denied = beside(&empty, &[title(None), keywords(&[]), Value::Description(None)]);
+    assert_eq!(denied.matches("<rdf:li>").count(), 2, "{denied}");
+    assert!(denied.contains("xmlns:hm=\"urn:hm:sidecar/\"") && denied.contains("<rdf:li>title</rdf:li>"), "{denied}");
+    assert_eq!((read_back(&denied, Field::Title), read_back(&denied, Field::Description)), (Some(title(None)), None));
+    assert_eq!(beside(&denied, &[title(None)]), denied);
+    let given = beside(&denied, &[title(Some("A"))]);
+    assert!(!given.contains(">title<") && given.contains(">keywords<"), "{given}");
+    assert_eq!(beside(&given, &[title(None)]).matches("<rdf:li>title</rdf:li>").count(), 1);
+    // What the picture no longer says needs no denial.
+    assert!(!edited(&given, &[keywords(&[])]).contains("cleared"));
+    // A rating has a value that means none.
+    assert!(beside(&empty, &[Value::Rating(None)]).contains("<xap:Rating>0</xap:Rating>"));
+    assert_eq!(edited(&empty, &[Value::Rating(None)]), empty);
+    // What another program says since wins.
+    let theirs = denied.replace("<hm:cleared>", "<dc:title>B</dc:title><hm:cleared>");
+    assert_eq!(read_back(&theirs, Field::Title), Some(title(Some("B"))));
+}
+
+#[test]
 fn a_place_goes_whole_and_leaves_what_is_no_place() {
     let place = value(Field::Gps, json!({"latitude_deg": 1.5, "longitude_deg": 2.0, "altitude_m": 10}));
     let before = described("exif:GPSImgDirection=\"90/1\"", "");

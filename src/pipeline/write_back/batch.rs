@@ -29,7 +29,7 @@ use crate::{
     media::{
         MetaReader, fingerprint_of_content,
         sidecar_write::{
-            edit,
+            edit_beside,
             file::{self, Disk, Found, SidecarPath, WriteError, Written},
             name::{self, Pictured},
         },
@@ -292,7 +292,7 @@ impl<D: Disk + Sync> Batch<'_, D> {
         found: Option<&Found>,
         values: &[Value],
     ) -> Result<Result<Option<Written>, WriteError>, DbError> {
-        let content = match edit(found.map(|found| found.content.as_slice()), values) {
+        let content = match edit_beside(found.map(|found| found.content.as_slice()), values, &image.in_pictures()) {
             Ok(Some(content)) => content,
             Ok(None) => return Ok(Ok(None)),
             Err(refusal) => return Ok(Err(WriteError::Refused { path: path.in_vault().clone(), refusal })),

@@ -1,15 +1,16 @@
 //! Split and merge by clicks, over files that are really scanned, and that no rescan undoes them.
 
+use std::path::Path;
+
 use fantoccini::Locator;
 use serde_json::json;
 
 use super::{KEY_ENTER, Window, browse_in};
 use crate::support::{TestDatabase, hm_command, media::Jpeg, temp_dir};
 
-#[test]
-fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
-    let (database, dir) = (TestDatabase::new(), temp_dir());
-    let photos = dir.path().join("photos");
+/// Scans a folder of four pictures, two of which are one image; again with each call of what is returned.
+fn scanned(database: &TestDatabase, dir: &Path) -> impl Fn() {
+    let photos = dir.join("photos");
     let picture = |name: &str, shade: u8, taken: &str| {
         Jpeg::new(48, 32).shade(shade).camera("Canon", "Canon EOS R6").taken(taken).write(&photos.join(name));
     };
@@ -17,13 +18,20 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
     picture("IMG_0001-Edit.jpg", 20, "2019:08:03 12:00:00");
     picture("IMG_0002.jpg", 30, "2019:08:03 12:05:00");
     picture("IMG_0003.jpg", 40, "2019:08:04 12:05:00");
-    let scan = |force: &[&str]| {
+    let scan = move || {
         let mut command = hm_command();
         command.env("HM_DATABASE_URL", database.url()).env("HM_REDIS_URL", "redis://127.0.0.1:1/");
-        let output = command.arg("--data-dir").arg(dir.path().join("data")).arg("scan").args(force).arg(&photos).output().unwrap();
+        let output = command.arg("--data-dir").arg(photos.with_file_name("data")).arg("scan").arg(&photos).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     };
-    scan(&[]);
+    scan();
+    scan
+}
+
+#[test]
+fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
+    let (database, dir) = (TestDatabase::new(), temp_dir());
+    let scan = scanned(&database, dir.path());
     browse_in(Window::Desk, &database, dir.path(), async |browser| {
         let click = async |selector: &str| browser.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
         let tiles = "return [...document.querySelectorAll('.tile')].map((tile) => tile.dataset.name).sort()";
@@ -48,6 +56,8 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
             .await;
         assert_eq!(browser.js(files).await, json!(["IMG_0001-Edit.jpg"]));
 
+        assert_eq!(browser.js("return document.documentElement.clientWidth === innerWidth").await, json!(true), "the page has a scrollbar");
+
         // Taken back, and done again on the page it led back to.
         browser.shot("split-done-1440").await;
         click(".facts .undo-split [type=submit]").await;
@@ -70,7 +80,7 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
         let four = json!(["IMG_0001", "IMG_0001-Edit", "IMG_0002", "IMG_0003"]);
         browser.open("/").await;
         assert_eq!(browser.js(tiles).await, four);
-        scan(&[]);
+        scan();
         browser.open("/").await;
         assert_eq!(browser.js(tiles).await, four, "a rescan undid the split");
 
@@ -88,10 +98,32 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
             )
             .await;
         assert_eq!(browser.js("return document.documentElement.classList.contains('selecting')").await, json!(false));
-        scan(&[]);
+        scan();
         browser.open("/").await;
         assert_eq!(browser.js(tiles).await, json!(["IMG_0001", "IMG_0003"]), "a rescan undid the merge");
         browser.js("document.querySelector('.tile[data-name=IMG_0001] > a').click()").await;
         browser.until("all its files", "return document.querySelectorAll('dialog .files li').length === 3").await;
+    });
+}
+
+#[test]
+fn a_split_is_taken_back_on_a_phone() {
+    let (database, dir) = (TestDatabase::new(), temp_dir());
+    let _scan = scanned(&database, dir.path());
+    browse_in(Window::Phone, &database, dir.path(), async |browser| {
+        browser.open("/").await;
+        browser.js("document.querySelector('.tile[data-name=IMG_0001] > a').click()").await;
+        browser.until("the viewer's page is here", "return document.querySelectorAll('dialog .files li').length === 2").await;
+        let whole = browser.address().await;
+        browser.click("dialog .over-bar [data-act=facts]").await;
+        browser.js("document.querySelector('dialog .files li:has(a[aria-label=\"Download IMG_0001-Edit.jpg\"]) input').click()").await;
+        browser.shot("split-390").await;
+        browser.js("document.querySelector('dialog .facts form[action$=\"/split\"] [type=submit]').click()").await;
+        browser.until("the new image's page", "return document.querySelector('main > .viewer .undo-split') !== null").await;
+        browser.shot("split-done-390").await;
+        browser.click(".facts .undo-split [type=submit]").await;
+        browser
+            .until("one again", &format!("return location.pathname === '{whole}' && document.querySelectorAll('.files li').length === 2"))
+            .await;
     });
 }

@@ -183,6 +183,38 @@ fn a_phone_shows_the_map_and_its_list_and_takes_fingers() {
 }
 
 #[test]
+fn what_is_selected_is_placed_on_the_map_and_it_is_taken_back() {
+    look(Window::Desk, async |browser| {
+        let find = "const [gps, done] = arguments; fetch(`/api/v1/images?gps=${gps}&limit=3`).then((answer) => answer.json()).then((page) => \
+            done(page.images.map((image) => image.gps_place?.country ?? null)))";
+        let countries = async |gps: &str| browser.client.execute_async(find, vec![json!(gps)]).await.unwrap();
+        browser.open("/?gps=no").await;
+        assert_eq!(countries("no").await, json!([null]));
+        browser.click(".tile .pick").await;
+        browser.until("it is chosen", "return document.querySelector('.how-many').textContent === '1 selected'").await;
+        browser.click("details.more-edits summary").await;
+        browser.shot("place-selection-1440").await;
+        browser.click("[data-act=place-on-map]").await;
+        browser.until("the map", "return Boolean(document.getElementById('map')?.dataset.ready)").await;
+        assert_eq!(browser.js("return document.querySelector('.sheet h2').textContent.trim()").await, json!("Where was this photo taken?"));
+        let there = browser.address().await;
+        go(browser, &format!("{there}&at=47.3769,8.5417,14")).await;
+        browser.until("the place is named", "return document.querySelector('.sheet .name').textContent.startsWith('Zürich')").await;
+        browser.shot("map-pick-selection-1440").await;
+        browser.press(KEY_ENTER).await;
+        browser.reaches("/?gps=no").await;
+        browser.until("it is said", "return document.querySelector('.done-toast [data-act=undo]') !== null").await;
+        assert_eq!(countries("no").await, json!([]), "the photo has its place");
+        browser.click(".done-toast [data-act=undo]").await;
+        browser.until("taken back", "return [...document.querySelectorAll('.done-toast')].some((toast) => toast.textContent.startsWith('Undone') || toast.textContent.includes('undone'))").await;
+        assert_eq!(countries("no").await, json!([null]));
+        // Without a selection there is nothing to place.
+        browser.client.goto(&format!("{}/map?pick=selection", browser.origin)).await.unwrap();
+        browser.reaches("/").await;
+    });
+}
+
+#[test]
 fn dark_colours_reach_the_map() {
     look(Window::Desk, async |browser| {
         go(browser, "/map?at=55,12,4").await;

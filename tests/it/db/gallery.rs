@@ -1,12 +1,12 @@
 //! Pages, days and facets of random libraries, and the text search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::{PgConnection, RunQueryDsl, sql_query};
+use diesel::{PgConnection, RunQueryDsl, sql_query, sql_types::BigInt};
 use hm::{
     db::{
         facets::facets,
-        gallery::{GalleryCard, list_cards, list_cards_of_days},
+        gallery::{GalleryCard, Gathered, find_page, list_cards, list_cards_of_days},
         timeline::timeline,
     },
     models::{Cursor, Direction, Filter, FolderId, ImageId, MediaType, words},
@@ -154,6 +154,31 @@ fn all_pages(conn: &mut PgConnection, filter: &Filter, direction: Direction, lim
     pages.concat()
 }
 
+/// Turns whole pages from one end to the other, by the ways that each of them shows, and asks each again from the other side.
+fn all_whole_pages(conn: &mut PgConnection, gathered: &Gathered, filter: &Filter, direction: Direction, size: usize) -> Vec<ImageId> {
+    let days = timeline(conn, filter).unwrap();
+    let mut pages: Vec<Vec<ImageId>> = Vec::new();
+    let mut from: Option<Cursor> = None;
+    for _ in 0..1_000 {
+        let page = find_page(conn, gathered, filter, from, direction, size).unwrap();
+        assert!(page.cards.len() <= size);
+        assert!(page.cut.iter().all(|day| days.contains(day)), "{:?} of {days:?}", page.cut);
+        let ends = [page.newer, page.older].into_iter().flatten().map(|end| end.captured_at.date());
+        assert_eq!(ends.collect::<BTreeSet<_>>(), page.cut.iter().map(|day| day.day).collect());
+        pages.push(ids(&page.cards));
+        let (on, back) = if direction == Direction::Older { (page.older, page.newer) } else { (page.newer, page.older) };
+        assert_eq!(back.is_some(), pages.len() > 1, "a way back from all but the first page");
+        from = on;
+        if from.is_none() {
+            break;
+        }
+    }
+    if direction == Direction::Newer {
+        pages.reverse();
+    }
+    pages.concat()
+}
+
 #[test]
 fn pages_days_and_facets_agree_with_a_plain_count_for_any_filter() {
     let library = random_library(400);
@@ -167,6 +192,11 @@ fn pages_days_and_facets_agree_with_a_plain_count_for_any_filter() {
             let expected = library.expected(&filter);
             prop_assert_eq!(&all_pages(conn, &filter, Direction::Older, limit), &expected, "older");
             prop_assert_eq!(&all_pages(conn, &filter, Direction::Newer, limit), &expected, "newer");
+            let gathered = Gathered::default();
+            for (direction, times) in [(Direction::Older, "first"), (Direction::Newer, "second")] {
+                let pages = all_whole_pages(conn, &gathered, &filter, direction, limit as usize);
+                prop_assert_eq!(&pages, &expected, "whole pages, {}", times);
+            }
 
             let days = timeline(conn, &filter).unwrap();
             prop_assert!(days.windows(2).all(|pair| pair[0].day > pair[1].day));
@@ -175,6 +205,11 @@ fn pages_days_and_facets_agree_with_a_plain_count_for_any_filter() {
             prop_assert_eq!(days.iter().map(|day| day.ratio_milli_sum).sum::<i64>(), 1500 * total);
             let of_days = days.iter().flat_map(|day| ids(&list_cards_of_days(conn, &filter, day.day, day.day, None, 500).unwrap()));
             prop_assert_eq!(&of_days.collect::<Vec<_>>(), &expected, "day by day");
+            if let Some(matches) = gathered.gather(conn, &filter).unwrap() {
+                prop_assert_eq!(&matches.days(), &days, "days of what is gathered");
+                let of_days = days.iter().flat_map(|day| ids(&matches.list_cards_of_days(conn, day.day, day.day, None, 500).unwrap()));
+                prop_assert_eq!(&of_days.collect::<Vec<_>>(), &expected, "day by day, of what is gathered");
+            }
             if let (Some(newest), Some(oldest)) = (days.first(), days.last()) {
                 let first = list_cards_of_days(conn, &filter, newest.day, oldest.day, None, limit).unwrap();
                 let after = first.last().map(GalleryCard::cursor);
@@ -211,6 +246,31 @@ fn pages_days_and_facets_agree_with_a_plain_count_for_any_filter() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn what_is_gathered_is_kept_until_anything_is_written() {
+    let library = random_library(40);
+    let conn = &mut library.database.connection();
+    let filter = Filter { query: "lake OR zoe".parse().unwrap(), ..Filter::default() };
+    let gathered = Gathered::default();
+    assert!(gathered.kept(conn, &filter).unwrap().is_none(), "nothing is gathered yet");
+    // Other tests write into databases of the same server, and a snapshot is of all of them.
+    let kept = (0..1_000).find_map(|_| {
+        let read = gathered.gather(conn, &filter).unwrap().unwrap();
+        gathered.kept(conn, &filter).unwrap().map(|kept| (read, kept))
+    });
+    let (read, kept) = kept.expect("it is never kept");
+    assert!(std::sync::Arc::ptr_eq(&read, &kept));
+
+    let mut other = library.database.connection();
+    for _ in 0..10 {
+        let before = find_page(conn, &gathered, &filter, None, Direction::Older, 9).unwrap();
+        let gone = before.cards.first().expect("some pass").id;
+        sql_query("UPDATE images SET search_words = ''::tsvector WHERE id = $1").bind::<BigInt, _>(gone.0).execute(&mut other).unwrap();
+        let after = find_page(conn, &gathered, &filter, None, Direction::Older, 9).unwrap();
+        assert_eq!(ids(&after.cards)[..8], ids(&before.cards)[1..], "an image that no longer passes is not shown");
+    }
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! The first visitor from elsewhere, by keys alone: creates the owner with the code of the server, adds somebody, signs out and in again.
+
+use std::sync::mpsc;
+
+use super::{Browser, KEY_ENTER, KEY_TAB, Window, browse_at};
+use crate::support::{TestDatabase, http::App, temp_dir};
+
+const PASSWORD: &str = "correct horse battery";
+
+impl Browser {
+    /// Presses Tab until the focus is on what a selector names.
+    async fn tab_to(&self, selector: &str) {
+        for _ in 0..60 {
+            if self.js(&format!("return document.activeElement.matches(\"{selector}\")")).await == true {
+                return;
+            }
+            self.press(KEY_TAB).await;
+        }
+        self.shot("failed").await;
+        panic!("Tab never comes to {selector} at {}", self.address().await);
+    }
+
+    /// Goes to a page that is no gallery.
+    async fn visit(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.origin)).await.unwrap();
+    }
+
+    async fn fill(&self, fields: &[(&str, &str)]) {
+        for (name, text) in fields {
+            self.tab_to(&format!("main [name='{name}']")).await;
+            self.type_text(text).await;
+        }
+    }
+
+    async fn does_not_scroll_sideways(&self) {
+        assert_eq!(
+            self.js("return document.documentElement.scrollWidth <= innerWidth").await,
+            true,
+            "{} is wider than the window",
+            self.address().await
+        );
+    }
+}
+
+fn from_the_code_to_a_second_account(window: Window, width: u32) {
+    let (database, thumbs) = (TestDatabase::new(), temp_dir());
+    let (send, receive) = mpsc::channel();
+    let app = App::start_as(database.pool(), thumbs.path(), None, move |state| {
+        let state = state.with_accounts(vec!["photos.example".to_owned()]);
+        send.send(state.gate.code().unwrap().to_owned()).unwrap();
+        state
+    });
+    let code = receive.recv().unwrap();
+    browse_at(window, &app, async |browser| {
+        browser.visit("/").await;
+        browser.reaches("/welcome").await;
+        browser.does_not_scroll_sideways().await;
+        browser.shot(&format!("welcome-{width}")).await;
+        // The code's field has the focus from the start. A wrong one is said, and the name stays.
+        assert_eq!(browser.js("return document.activeElement.name").await, "code");
+        browser.fill(&[("code", "AAAA-AAAA-AAAA"), ("name", "Anna"), ("password", PASSWORD), ("again", PASSWORD)]).await;
+        browser.press(KEY_ENTER).await;
+        browser.until("it says what is wrong", "return document.querySelector('.trouble[role=alert]') !== null").await;
+        browser.shot(&format!("welcome-wrong-{width}")).await;
+        assert_eq!(browser.js("return document.querySelector('main [name=name]').value").await, "Anna");
+        browser.fill(&[("code", &code), ("password", PASSWORD), ("again", PASSWORD)]).await;
+        browser.press(KEY_ENTER).await;
+        browser.reaches("/").await;
+
+        browser.tab_to("a[href='/me']").await;
+        browser.press(KEY_ENTER).await;
+        browser.reaches("/me").await;
+        browser.does_not_scroll_sideways().await;
+        browser.shot(&format!("me-{width}")).await;
+        browser.tab_to("main a[href='/accounts']").await;
+        browser.press(KEY_ENTER).await;
+        browser.reaches("/accounts").await;
+        browser.fill(&[("name", "Ben")]).await;
+        browser.tab_to("main form[action='/accounts'] [name='password']").await;
+        browser.type_text(PASSWORD).await;
+        browser.press(KEY_ENTER).await;
+        browser.until("Ben is there", "return [...document.querySelectorAll('.rows b')].some((name) => name.textContent === 'Ben')").await;
+        browser.does_not_scroll_sideways().await;
+        browser.shot(&format!("accounts-{width}")).await;
+
+        browser.visit("/me").await;
+        browser.tab_to("form[action='/logout'] [type=submit]").await;
+        browser.press(KEY_ENTER).await;
+        browser.until("signed out", "return location.pathname === '/login'").await;
+        browser.shot(&format!("login-{width}")).await;
+        browser.fill(&[("name", "Ben"), ("password", PASSWORD)]).await;
+        browser.press(KEY_ENTER).await;
+        browser.reaches("/").await;
+        browser.visit("/me").await;
+        assert_eq!(browser.js("return document.querySelector('h1').textContent").await, "Ben");
+        assert_eq!(browser.js("return document.querySelector(\"a[href='/accounts']\")").await, serde_json::Value::Null);
+    });
+}
+
+#[test]
+fn the_first_owner_comes_in_by_keys_alone() {
+    from_the_code_to_a_second_account(Window::Desk, 1440);
+}
+
+#[test]
+fn the_first_owner_comes_in_on_a_phone() {
+    from_the_code_to_a_second_account(Window::Phone, 390);
+}
