@@ -16,6 +16,7 @@
 //! db/           the truth: Diesel, one file per area of questions
 //! export/       images and files on their way out: tables, lists, archives, in bounded memory
 //! backup/       the library as one file, and back: archive, pg_dump and pg_restore, the nightly one
+//! infer/        pixels and words to vectors, boxes and masks: the networks, their weights; the only place that speaks Candle
 //! queue/        work in flight: the only place that speaks Redis
 //! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars; names of places
 //! web/          what a person sees: actix, askama, htmx, and the JSON API
@@ -34,6 +35,7 @@
 //! export   → models db config
 //! scan     → models media db config export
 //! db queue → models config
+//! infer    → models config
 //! services → config
 //! media    → models
 //! config   → models          cli → models config          models → nothing of ours
@@ -61,6 +63,7 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod export;
+pub mod infer;
 pub mod media;
 pub mod models;
 pub mod pipeline;

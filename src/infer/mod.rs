@@ -7,6 +7,8 @@ pub mod input;
 pub mod manifest;
 pub mod ops;
 pub mod ops_elementwise;
+pub mod sam;
+pub mod sam2;
 pub mod siglip;
 pub mod tokenizer;
 pub mod transformer;

@@ -12,6 +12,7 @@ pub mod map;
 mod picture;
 pub mod query;
 mod track;
+pub mod vision;
 mod words;
 
 pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaType};

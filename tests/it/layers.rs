@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("db", &["models", "config"]),
     ("queue", &["models", "config"]),
     ("services", &["config"]),
+    ("infer", &["models", "config"]),
     ("media", &["models"]),
     ("config", &["models"]),
     ("cli", &["models", "config"]),
@@ -36,6 +37,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("actix_files", &["web"]),
     ("askama", &["web"]),
     ("askama_web", &["web"]),
+    ("candle_core", &["infer"]),
+    ("candle_nn", &["infer"]),
     ("rexiv2", &["media"]),
     ("clap", &["cli", "main"]),
 ];

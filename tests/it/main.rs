@@ -13,6 +13,7 @@ mod doctor;
 mod edits;
 mod export;
 mod grouping;
+mod infer;
 mod layers;
 mod library;
 mod map;
