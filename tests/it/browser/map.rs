@@ -197,8 +197,7 @@ fn what_is_selected_is_placed_on_the_map_and_it_is_taken_back() {
         browser.click("[data-act=place-on-map]").await;
         browser.until("the map", "return Boolean(document.getElementById('map')?.dataset.ready)").await;
         assert_eq!(browser.js("return document.querySelector('.sheet h2').textContent.trim()").await, json!("Where was this photo taken?"));
-        let there = browser.address().await;
-        go(browser, &format!("{there}&at=47.3769,8.5417,14")).await;
+        go(browser, "/map?gps=no&pick=selection&at=47.3769,8.5417,14").await;
         browser.until("the place is named", "return document.querySelector('.sheet .name').textContent.startsWith('Zürich')").await;
         browser.shot("map-pick-selection-1440").await;
         browser.press(KEY_ENTER).await;
