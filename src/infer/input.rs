@@ -152,7 +152,8 @@ pub struct Rgb8<'a> {
 }
 
 impl Rgb8<'_> {
-    fn check(&self) -> Result<()> {
+    /// Whether there is a picture, and as many bytes as it needs.
+    pub(super) fn check(&self) -> Result<()> {
         let expected = u128::from(self.width_px) * u128::from(self.height_px) * 3;
         if expected > 0 && expected == self.bytes.len() as u128 {
             return Ok(());

@@ -16,3 +16,4 @@ pub mod weights;
 pub mod yolo;
 
 pub use error::{InferError, Result};
+pub use input::Rgb8;

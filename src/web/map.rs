@@ -29,9 +29,9 @@ use crate::{
     },
 };
 
-/// Towns of a country that are listed at once; the others are behind a click.
 /// `pick=` of what is selected in the gallery.
 const SELECTION: &str = "selection";
+/// Towns of a country that are listed at once; the others are behind a click.
 const TOWNS_AT_ONCE: usize = 5;
 /// Towns written on the map.
 const MOST_LABELS: usize = 60;
@@ -73,7 +73,7 @@ impl PlaceLink {
     }
 }
 
-/// The image whose place is to be chosen.
+/// What is to get a place.
 #[derive(Debug)]
 struct Pick {
     /// An image's id, or `selection`: what the script keeps of the gallery's.

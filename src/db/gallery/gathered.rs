@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, TryLockError},
 };
 
-use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 use diesel::{
     PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{BigInt, Binary, Nullable, Text},
@@ -34,6 +34,8 @@ pub(super) const MOST_IMAGES: i64 = 50_000;
 const MOST_FILTERS: usize = 16;
 /// Bytes of an image on its way from the database: time, number, shape.
 const PACKED: usize = 8 + 8 + 4;
+/// From where PostgreSQL counts time, 2000-01-01, since 1970.
+const POSTGRES_EPOCH: TimeDelta = TimeDelta::seconds(946_684_800);
 
 /// A filter as the pairs of its address, which can be compared.
 type Question = Vec<(&'static str, String)>;
@@ -170,7 +172,7 @@ fn read(conn: &mut PgConnection, filter: &Filter) -> QueryResult<(String, Option
 impl Matches {
     /// Reads what `timestamp_send`, `int8send` and `int4send` wrote: microseconds since 2000, number and shape, highest byte first.
     fn unpack(packed: &[u8]) -> Self {
-        let since = NaiveDate::from_ymd_opt(2000, 1, 1).and_then(|day| day.and_hms_opt(0, 0, 0)).unwrap_or_default();
+        let since = DateTime::UNIX_EPOCH.naive_utc() + POSTGRES_EPOCH;
         let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let image = |one: &[u8]| Match {
             captured_at: since + TimeDelta::microseconds(number(&one[..8]).cast_signed()),

@@ -33,7 +33,7 @@ pub use config::{EncoderConfig, SamConfig};
 pub use decoder::{Decoded, DecoderConfig, FineMaps, MaskDecoder};
 pub use names::Naming;
 pub use network::{Features, SamNetwork};
-pub use predictor::{ImageEmbedding, MaskChoice, PredictedMask, Predictor, PromptPoint, Prompts, Rgb8};
+pub use predictor::{ImageEmbedding, MaskChoice, PredictedMask, Predictor, PromptPoint, Prompts};
 pub use prompt::{InputPoint, PointLabel, PromptEncoder};
 pub use tiny_vit::{TinyViT, TinyVitConfig};
 pub use transform::Transform;

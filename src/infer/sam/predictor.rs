@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Decoded, Features, FineMaps, InputPoint, PointLabel, SamNetwork, Transform, decoder::MASK_TOKENS, logits::Logits};
 use crate::{
-    infer::{InferError, Result},
+    infer::{InferError, Result, Rgb8},
     models::vision::{BoundingBox, Mask},
 };
 
@@ -16,17 +16,6 @@ use crate::{
 /// # Source
 /// `stability_score_offset` of facebookresearch/segment-anything's automatic mask generator.
 const STABILITY_OFFSET: f32 = 1.0;
-
-/// Red, green, blue of an upright image, 8 bits, row after row from the top.
-#[derive(Debug, Clone, Copy)]
-pub struct Rgb8<'a> {
-    /// Width.
-    pub width_px: u32,
-    /// Height.
-    pub height_px: u32,
-    /// `height_px · width_px · 3` bytes.
-    pub rgb: &'a [u8],
-}
 
 /// A place someone pointed at.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -239,17 +228,9 @@ impl Predictor {
         let mut numbers = Vec::with_capacity(images.len() * side * side * 3);
         let mut transforms = Vec::with_capacity(images.len());
         for image in images {
-            let expected = u64::from(image.width_px) * u64::from(image.height_px) * 3;
-            if expected == 0 || image.rgb.len() as u64 != expected {
-                return Err(InferError::BadInput(format!(
-                    "an image of {} × {} px needs {expected} bytes (and at least one pixel), got {}",
-                    image.width_px,
-                    image.height_px,
-                    image.rgb.len()
-                )));
-            }
+            image.check()?;
             let transform = self.transform(image.width_px, image.height_px);
-            numbers.extend(transform.input(image.rgb, !self.network.config().decoder.is_sam2));
+            numbers.extend(transform.input(image.bytes, !self.network.config().decoder.is_sam2));
             transforms.push(transform);
         }
         let input = Tensor::from_vec(numbers, (images.len(), side, side, 3), self.network.device())?;

@@ -30,7 +30,7 @@ use self::{
     masks::Prototypes,
 };
 use crate::infer::{
-    InferError, Result,
+    InferError, Result, Rgb8,
     ops::{Backend, Conv, Map},
 };
 
@@ -39,17 +39,6 @@ pub use letterbox::Letterbox;
 pub use masks::Bitmap;
 pub use names::COCO;
 pub use nms::{Candidate, Thresholds, overlap, suppress};
-
-/// A picture: upright, sRGB, 8 bits, rows from the top without gaps.
-#[derive(Debug, Clone, Copy)]
-pub struct Picture<'a> {
-    /// In px.
-    pub width_px: usize,
-    /// In px.
-    pub height_px: usize,
-    /// Red, green, blue.
-    pub rgb: &'a [u8],
-}
 
 /// An object in a picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -306,7 +295,7 @@ impl Yolo {
     ///
     /// # Errors
     /// `BadInput` when the bytes are not as many as the size says.
-    pub fn detect(&self, picture: Picture<'_>, options: &Options) -> Result<Vec<Detection>> {
+    pub fn detect(&self, picture: Rgb8<'_>, options: &Options) -> Result<Vec<Detection>> {
         Ok(self.detect_batch(&[picture], options)?.pop().unwrap_or_default())
     }
 
@@ -314,8 +303,8 @@ impl Yolo {
     ///
     /// # Errors
     /// As `detect`, for the first picture that fails.
-    pub fn detect_batch(&self, pictures: &[Picture<'_>], options: &Options) -> Result<Vec<Vec<Detection>>> {
-        let fit = |picture: &Picture| Letterbox::new((picture.width_px, picture.height_px), options.side_px, options.square);
+    pub fn detect_batch(&self, pictures: &[Rgb8<'_>], options: &Options) -> Result<Vec<Vec<Detection>>> {
+        let fit = |picture: &Rgb8| Letterbox::new((picture.width_px as usize, picture.height_px as usize), options.side_px, options.square);
         let letterboxes = pictures.iter().map(fit).collect::<Result<Vec<_>>>()?;
         let mut results: Vec<Option<Vec<Detection>>> = vec![None; pictures.len()];
         for first in 0..pictures.len() {
@@ -326,7 +315,7 @@ impl Yolo {
             let batch: Vec<usize> = (first..pictures.len()).filter(|&i| letterboxes[i].input_px == (width, height)).collect();
             let mut values = Vec::with_capacity(batch.len() * width * height * 3);
             for &i in &batch {
-                values.extend(letterboxes[i].input(pictures[i].rgb)?);
+                values.extend(letterboxes[i].input(pictures[i].bytes)?);
             }
             let output = self.run(&Map::from_pixels(values, (batch.len(), height, width, 3), &self.device, self.backend)?)?;
             for (at, &i) in batch.iter().enumerate() {

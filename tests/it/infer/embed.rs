@@ -2,20 +2,17 @@
 //!
 //! The numbers are not part of the repository: where they are missing, the tests say so and pass.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use hm::infer::{clip, dinov2, input, siglip, tokenizer::Tokenizer, weights::Weights};
 
+use super::shared;
+
 /// The folder of one case of the goldens, if it is at hand.
 fn golden(case: &str) -> Option<PathBuf> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/goldens")).join(case);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: there is no {}", folder.display());
-    None
+    shared(&format!("goldens/{case}"))
 }
 
 /// What a case holds: the weights, the configuration, the inputs and outputs.

@@ -11,25 +11,23 @@ use std::{
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use hm::{
+    infer::Rgb8,
     infer::sam::{
         DecoderConfig, EncoderConfig, Features, FineMaps, ImageEmbedding, InputPoint, MaskChoice, Naming, PointLabel, Predictor,
-        PromptPoint, Prompts, Rgb8, SamConfig, SamNetwork, TinyVitConfig, VitConfig,
+        PromptPoint, Prompts, SamConfig, SamNetwork, TinyVitConfig, VitConfig,
     },
     infer::sam2::HieraConfig,
     models::vision::BoundingBox,
 };
+
+use super::shared;
 
 /// What the goldens' README allows for embeddings, masks and scores alike.
 const TOLERANCE: f32 = 1e-4;
 
 /// A folder of goldens, where they are.
 fn goldens(case: &str) -> Option<PathBuf> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/goldens")).join(case);
-    if folder.join("golden.safetensors").is_file() {
-        return Some(folder);
-    }
-    eprintln!("skipped: the goldens are not at {}", folder.display());
-    None
+    shared(&format!("goldens/{case}"))
 }
 
 fn tensors(path: &Path) -> HashMap<String, Tensor> {
@@ -269,7 +267,7 @@ fn an_image_alone_is_as_in_a_batch() {
     for config in small_configs() {
         let predictor = Predictor::new(network(&config));
         let pictures = [picture(90, 60, 1), picture(40, 80, 2)];
-        let images = [Rgb8 { width_px: 90, height_px: 60, rgb: &pictures[0] }, Rgb8 { width_px: 40, height_px: 80, rgb: &pictures[1] }];
+        let images = [Rgb8 { width_px: 90, height_px: 60, bytes: &pictures[0] }, Rgb8 { width_px: 40, height_px: 80, bytes: &pictures[1] }];
         let together = predictor.embed_batch(&images).unwrap();
         for (image, in_batch) in images.into_iter().zip(&together) {
             let alone = predictor.embed(image).unwrap();
@@ -288,7 +286,7 @@ fn a_box_alone_is_as_among_others() {
     for config in small_configs() {
         let predictor = Predictor::new(network(&config));
         let rgb = picture(90, 60, 3);
-        let image = predictor.embed(Rgb8 { width_px: 90, height_px: 60, rgb: &rgb }).unwrap();
+        let image = predictor.embed(Rgb8 { width_px: 90, height_px: 60, bytes: &rgb }).unwrap();
         let bounds = |left_px, top_px, right_px, bottom_px| BoundingBox { left_px, top_px, right_px, bottom_px };
         let boxes = vec![bounds(5.0, 5.0, 40.0, 30.0), bounds(50.0, 20.0, 89.0, 59.0)];
         let points = vec![PromptPoint { x_px: 20.0, y_px: 20.0, is_foreground: true }];
@@ -313,7 +311,7 @@ fn a_mask_prompt_and_the_choice_change_the_answer() {
     for config in small_configs() {
         let predictor = Predictor::new(network(&config));
         let rgb = picture(64, 64, 4);
-        let image = predictor.embed(Rgb8 { width_px: 64, height_px: 64, rgb: &rgb }).unwrap();
+        let image = predictor.embed(Rgb8 { width_px: 64, height_px: 64, bytes: &rgb }).unwrap();
         let prompts = Prompts { points: vec![PromptPoint { x_px: 30.0, y_px: 30.0, is_foreground: true }], ..Prompts::default() };
         let all = predictor.masks(&image, &Prompts { choice: MaskChoice::All, ..prompts.clone() }).unwrap();
         let best = predictor.masks(&image, &prompts).unwrap();
@@ -330,7 +328,7 @@ fn an_embedding_survives_the_cache() {
     for config in small_configs() {
         let predictor = Predictor::new(network(&config));
         let rgb = picture(64, 48, 5);
-        let image = predictor.embed(Rgb8 { width_px: 64, height_px: 48, rgb: &rgb }).unwrap();
+        let image = predictor.embed(Rgb8 { width_px: 64, height_px: 48, bytes: &rgb }).unwrap();
         let kept = ImageEmbedding::of_bytes(&image.to_bytes().unwrap(), &Device::Cpu).unwrap();
         assert_eq!(kept.transform(), image.transform());
         let prompts = Prompts { points: vec![PromptPoint { x_px: 30.0, y_px: 30.0, is_foreground: true }], ..Prompts::default() };
@@ -347,7 +345,7 @@ fn what_cannot_be_asked_is_refused() {
     let configs = small_configs();
     let predictor = Predictor::new(network(&configs[1]));
     let rgb = picture(64, 48, 6);
-    let image = predictor.embed(Rgb8 { width_px: 64, height_px: 48, rgb: &rgb }).unwrap();
+    let image = predictor.embed(Rgb8 { width_px: 64, height_px: 48, bytes: &rgb }).unwrap();
     let point = PromptPoint { x_px: 30.0, y_px: f32::NAN, is_foreground: true };
     let flat = BoundingBox { left_px: 9.0, top_px: 9.0, right_px: 9.0, bottom_px: 20.0 };
     for prompts in [
@@ -358,8 +356,8 @@ fn what_cannot_be_asked_is_refused() {
     ] {
         assert!(predictor.masks(&image, &prompts).is_err(), "{prompts:?}");
     }
-    assert!(predictor.embed(Rgb8 { width_px: 64, height_px: 49, rgb: &rgb }).is_err());
-    assert!(predictor.embed(Rgb8 { width_px: 0, height_px: 0, rgb: &[] }).is_err());
+    assert!(predictor.embed(Rgb8 { width_px: 64, height_px: 49, bytes: &rgb }).is_err());
+    assert!(predictor.embed(Rgb8 { width_px: 0, height_px: 0, bytes: &[] }).is_err());
     let other = Predictor::new(network(&configs[2]));
     let prompts = Prompts { points: vec![PromptPoint { y_px: 3.0, ..point }], ..Prompts::default() };
     let error = other.masks(&image, &prompts).unwrap_err();
@@ -391,7 +389,7 @@ fn sam_speed() {
         (0..7)
             .map(|_| {
                 let start = std::time::Instant::now();
-                embedded = Some(predictor.embed(Rgb8 { width_px: 2048, height_px: 1365, rgb: &rgb }).unwrap());
+                embedded = Some(predictor.embed(Rgb8 { width_px: 2048, height_px: 1365, bytes: &rgb }).unwrap());
                 start.elapsed().as_secs_f64() * 1000.0
             })
             .collect(),

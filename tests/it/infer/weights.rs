@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use candle_core::{DType, Device, Tensor};
@@ -16,15 +16,7 @@ use hm::infer::{
 };
 use proptest::prelude::*;
 
-/// A file or folder of the developers' data, if it is at hand.
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")).join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: there is no {}", path.display());
-    None
-}
+use super::shared;
 
 fn ramp(shape: &[usize], start: f32) -> Tensor {
     let count: usize = shape.iter().product();

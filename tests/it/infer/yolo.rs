@@ -5,21 +5,14 @@ use std::{collections::HashMap, path::Path};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use hm::infer::{
+    Rgb8,
     ops::{Backend, Map},
-    yolo::{Bitmap, Config, Detection, Letterbox, Options, Picture, Thresholds, Yolo},
+    yolo::{Bitmap, Config, Detection, Letterbox, Options, Thresholds, Yolo},
 };
 
-const CASES: [&str; 4] = ["yolov8_tiny", "yolov8_seg_tiny", "yolo11_tiny", "yolo11_seg_tiny"];
+use super::shared;
 
-/// A folder of the shared one, or nothing, said aloud.
-fn shared(name: &str) -> Option<std::path::PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: there is no {}", folder.display());
-    None
-}
+const CASES: [&str; 4] = ["yolov8_tiny", "yolov8_seg_tiny", "yolo11_tiny", "yolo11_seg_tiny"];
 
 fn load(file: &Path, backend: Backend) -> Yolo {
     let tensors = candle_core::safetensors::load(file, &Device::Cpu).expect("the weights are safetensors");
@@ -139,7 +132,7 @@ fn inputs_that_do_not_fit_are_told_so() {
     let odd = Tensor::zeros((1, 3, 100, 160), DType::F32, &Device::Cpu).expect("zeros");
     let error = yolo.forward(&odd).expect_err("100 is no multiple of 32");
     assert!(error.to_string().contains("multiple of 32"), "{error}");
-    let short = Picture { width_px: 10, height_px: 10, rgb: &[0; 10] };
+    let short = Rgb8 { width_px: 10, height_px: 10, bytes: &[0; 10] };
     assert!(yolo.detect(short, &Options::default()).is_err());
 }
 
@@ -154,7 +147,8 @@ fn check_photo(weights: &str, photo: &str, expected: &[Expected<'_>]) -> Option<
     let decoded = turbojpeg::decompress(&bytes, turbojpeg::PixelFormat::RGB).expect("the photo is whole");
     let rgb = image::RgbImage::from_raw(decoded.width as u32, decoded.height as u32, decoded.pixels).expect("rows without gaps");
     let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let found = yolo.detect(Picture { width_px: width, height_px: height, rgb: &rgb }, &Options::default()).expect("the network runs");
+    let found =
+        yolo.detect(Rgb8 { width_px: rgb.width(), height_px: rgb.height(), bytes: &rgb }, &Options::default()).expect("the network runs");
     for object in &found {
         let [x, y, w, h] = [object.x_px, object.y_px, object.width_px, object.height_px];
         let share = object.mask.as_ref().map_or(0.0, |mask| mask.area_px() as f32 / (w * h));
