@@ -68,6 +68,10 @@ pub struct Config {
     pub backup: BackupConfig,
     /// The map.
     pub map: MapConfig,
+    /// Imported networks.
+    pub models: ModelsConfig,
+    /// Running them.
+    pub work: WorkConfig,
     /// Logs.
     pub log: LogConfig,
     /// Vaults with a fixed place on this host.
@@ -214,6 +218,32 @@ impl MapConfig {
     }
 }
 
+/// `[models]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// Where they lie; after [`Config::load`] never empty.
+    pub dir: PathBuf,
+    /// Name of the one that makes vectors of pictures and words, or empty.
+    pub embed: String,
+    /// Name of the one that finds objects, or empty.
+    pub detect: String,
+    /// Name of the one that cuts out what is pointed at, or empty.
+    pub segment: String,
+}
+
+/// `[work]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkConfig {
+    /// Whether `hm serve` starts a worker.
+    pub local: bool,
+    /// Threads without a GPU; 0 = by the machine.
+    pub threads: usize,
+    /// Pictures at a time; 0 = by the device.
+    pub batch_size: usize,
+}
+
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -309,7 +339,7 @@ impl Config {
         from_table("the environment", table)?.checked()
     }
 
-    /// Uses another data directory, and moves thumbnails and backups along unless they have a place of their own.
+    /// Uses another data directory, and moves thumbnails, backups and networks along unless they have a place of their own.
     pub fn move_data_dir(&mut self, dir: &Path) {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         if self.thumbs.dir == self.data_dir.join("thumbs") {
@@ -317,6 +347,9 @@ impl Config {
         }
         if self.backup.dir == self.data_dir.join("backups") {
             self.backup.dir = dir.join("backups");
+        }
+        if self.models.dir == self.data_dir.join("models") {
+            self.models.dir = dir.join("models");
         }
         self.data_dir = dir;
     }
@@ -351,6 +384,10 @@ impl Config {
             self.backup.dir = self.data_dir.join("backups");
         }
         self.backup.dir = std::path::absolute(&self.backup.dir).unwrap_or(self.backup.dir);
+        if self.models.dir.as_os_str().is_empty() {
+            self.models.dir = self.data_dir.join("models");
+        }
+        self.models.dir = std::path::absolute(&self.models.dir).unwrap_or(self.models.dir);
         Ok(self)
     }
 }

@@ -29,8 +29,8 @@
 //! ```text
 //! main     → cli telemetry config roles
 //! roles    → everything
-//! web      → models db queue config export
-//! pipeline → models media db queue config
+//! web      → models db queue config export infer
+//! pipeline → models media db queue config infer
 //! backup   → models db services config
 //! export   → models db config
 //! scan     → models media db config export

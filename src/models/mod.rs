@@ -11,6 +11,7 @@ mod location;
 pub mod map;
 mod picture;
 pub mod query;
+pub mod task;
 mod track;
 pub mod vision;
 mod words;

@@ -9,8 +9,8 @@ use std::{
 /// What each module may import; the table of `src/lib.rs`. `roles` may import everything.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli", "telemetry", "config", "roles"]),
-    ("web", &["models", "db", "queue", "config", "export"]),
-    ("pipeline", &["models", "media", "db", "queue", "config"]),
+    ("web", &["models", "db", "queue", "config", "export", "infer"]),
+    ("pipeline", &["models", "media", "db", "queue", "config", "infer"]),
     ("scan", &["models", "media", "db", "config", "export"]),
     ("export", &["models", "db", "config"]),
     ("backup", &["models", "db", "services", "config"]),
