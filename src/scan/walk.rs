@@ -201,7 +201,11 @@ mod tests {
     use std::{collections::BTreeMap, sync::mpsc};
 
     fn listings(root: &Path, other_vaults: &[std::path::PathBuf]) -> BTreeMap<String, Listing> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+        listings_by(4, root, other_vaults)
+    }
+
+    fn listings_by(threads: usize, root: &Path, other_vaults: &[std::path::PathBuf]) -> BTreeMap<String, Listing> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let (sender, receiver) = mpsc::channel();
         let stop = AtomicBool::new(false);
         Walk { mount: root, other_vaults, stop: &stop }.run(&pool, RelPath::root(), &sender);
@@ -245,6 +249,28 @@ mod tests {
             found.values().flat_map(|listing| listing.entries.iter().map(|e| format!("{}/{}", listing.folder, e.name.display()))).collect();
         assert_eq!(names, ["/a.JPG", "2019/x.CR2", "2019/x.CR2.xmp"]);
         assert!(found.values().all(|listing| listing.complete && listing.problems.is_empty()));
+    }
+
+    #[test]
+    fn many_at_a_time_list_what_one_lists() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in 0..240 {
+            // Years, months and days: wide and deep.
+            let (year, month, day) = (2000 + folder % 6, 1 + folder / 6 % 8, 1 + folder / 48);
+            for file in 0..=folder % 4 {
+                touch(root.path(), &format!("{year}/{month:02}/{day:02}/IMG_{file}.JPG"));
+            }
+        }
+        let facts = |threads| -> Vec<(String, Vec<Entry>, bool)> {
+            let found = listings_by(threads, root.path(), &[]);
+            found.into_iter().map(|(folder, listing)| (folder, listing.entries, listing.complete)).collect()
+        };
+        let alone = facts(1);
+        assert_eq!(alone.len(), 1 + 6 + 6 * 8 + 240, "the root, years, months and days");
+        assert_eq!(alone.iter().map(|(_, entries, _)| entries.len()).sum::<usize>(), 600);
+        for _ in 0..10 {
+            assert_eq!(facts(16), alone);
+        }
     }
 
     /// What NAS, systems and photo programs leave between photographs.
