@@ -13,6 +13,14 @@ pub enum InferError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file or folder could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A file is not what it says, is cut short or was made to do harm.
     #[error("{path} is not a usable file of weights: {why}")]
     BadFile {
@@ -32,10 +40,43 @@ pub enum InferError {
     /// An input has a shape or values that the network does not take.
     #[error("{0}")]
     BadInput(String),
+    /// What was asked cannot be done as things are; the text says why, and the way out.
+    #[error("{0}")]
+    Refused(String),
+    /// A file could not be had from another machine.
+    #[error("cannot fetch {address}: {why}")]
+    Fetch {
+        /// Where it was asked for.
+        address: String,
+        /// What went wrong, and what to do about it.
+        why: String,
+    },
     /// Candle failed: memory, device or shapes.
     #[error("the network failed: {0}")]
     Candle(#[from] candle_core::Error),
 }
 
+impl InferError {
+    /// Whether the device had no memory for it: the same may go well with fewer pictures at a time.
+    pub fn is_out_of_memory(&self) -> bool {
+        let Self::Candle(error) = self else { return false };
+        let said = error.to_string().to_lowercase().replace('_', " ");
+        said.contains("out of memory") || said.contains("failed to allocate")
+    }
+}
+
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, InferError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_memory_is_told_from_other_failures() {
+        let of = |text: &str| InferError::Candle(candle_core::Error::Msg(text.to_owned()));
+        assert!(of("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")").is_out_of_memory());
+        assert!(!of("shape mismatch in matmul").is_out_of_memory());
+        assert!(!InferError::BadInput("out of memory".into()).is_out_of_memory());
+    }
+}

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -33,7 +34,8 @@ pub struct Manifest {
     pub family: String,
     /// What people call it: `YOLO11n-seg`.
     pub title: String,
-    /// Tells these weights from any others: the first digits of their digest.
+    /// Tells these weights from any others: the first digits of their digest, or of theirs and that of the configuration that decides what
+    /// they compute.
     pub version: String,
     /// How many numbers it has.
     pub parameters: u64,
@@ -43,6 +45,9 @@ pub struct Manifest {
     pub licence: String,
     /// Where they came from: an address, or what the person said.
     pub source: String,
+    /// When it was imported; not stated by manifests of old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_at: Option<DateTime<Utc>>,
     /// The classes of a detector, in order; empty for other networks.
     #[serde(default)]
     pub classes: Vec<String>,
@@ -101,7 +106,7 @@ impl Manifest {
     /// Writes it into a folder, by a temporary name and a rename.
     ///
     /// # Errors
-    /// [`InferError::Read`] when it cannot be written.
+    /// [`InferError::Write`] when it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| bad(folder, error))?;
         write_whole(&folder.join(FILE_NAME), text.as_bytes())
@@ -129,29 +134,26 @@ impl Manifest {
 /// Writes normalised weights, their configuration and the given tokenizer into `folder`, which is there and empty, with a manifest.
 ///
 /// # Errors
-/// [`InferError::Read`] or [`InferError::BadFile`] when something cannot be read or written; the manifest is written last, so that a folder
+/// [`InferError::Read`], [`InferError::Write`] or [`InferError::BadFile`] when something cannot be read or written; the manifest is written last, so that a folder
 /// without one is no network.
 pub fn write(normalised: &Normalised, tokenizer: Option<&Path>, provenance: &Provenance, folder: &Path) -> Result<Manifest> {
     let Normalised { kind, weights } = normalised;
     let written = write_safetensors(weights, &folder.join("model.safetensors"))?;
-    let version = written.sha256.chars().take(12).collect();
+    let weights_sha256 = written.sha256.clone();
     let mut files = vec![ManifestFile { name: "model.safetensors".into(), bytes: written.bytes, sha256: written.sha256 }];
     if let Some(config) = weights.config() {
         write_whole(&folder.join("config.json"), config.as_bytes())?;
         files.push(described(folder, "config.json")?);
     }
+    let version = version(&weights_sha256, files.get(1));
     if let Some(tokenizer) = tokenizer {
-        // Kept in its own form: OpenAI's list of merges is told by its ending.
-        let compressed = tokenizer.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let name = if compressed { "bpe_simple_vocab_16e6.txt.gz" } else { "tokenizer.json" };
-        std::fs::copy(tokenizer, folder.join(name)).map_err(|source| InferError::Read { path: tokenizer.to_owned(), source })?;
-        files.push(described(folder, name)?);
+        files.push(add_tokenizer(tokenizer, folder)?);
     }
     let classes = weights.notes().get("names").and_then(|names| serde_json::from_str(names).ok()).unwrap_or_default();
     let licence = provenance.licence.clone().or_else(|| weights.notes().get("license").cloned());
     let manifest = Manifest {
         format: FORMAT,
-        name: provenance.name.clone().unwrap_or_else(|| plain_name(&kind.title())),
+        name: provenance.name.clone().unwrap_or_else(|| usual_name(kind)),
         family: kind.family.slug().into(),
         title: kind.title(),
         version,
@@ -159,6 +161,7 @@ pub fn write(normalised: &Normalised, tokenizer: Option<&Path>, provenance: &Pro
         unlocks: kind.unlocks().into(),
         licence: licence.unwrap_or_else(|| format!("{} (as its makers give it; not stated in the file)", usual_licence(kind))),
         source: provenance.source.clone(),
+        imported_at: Some(Utc::now()),
         classes,
         files,
     };
@@ -177,6 +180,36 @@ pub fn usual_licence(kind: &Kind) -> &'static str {
         Family::Siglip | Family::Dinov2 | Family::Sam | Family::MobileSam | Family::Sam2 => "Apache-2.0",
         Family::Yolov8 | Family::Yolo11 => "AGPL-3.0",
     }
+}
+
+/// The name that a network gets when nobody gives it one.
+pub fn usual_name(kind: &Kind) -> String {
+    plain_name(&kind.title())
+}
+
+/// The names that a tokenizer has beside weights, the first that is there counts.
+pub const TOKENIZERS: [&str; 2] = ["tokenizer.json", "bpe_simple_vocab_16e6.txt.gz"];
+
+/// Puts a tokenizer into a network's folder, whole or not at all, and says what the manifest has to say of it.
+///
+/// # Errors
+/// [`InferError::Read`] or [`InferError::Write`].
+pub(super) fn add_tokenizer(tokenizer: &Path, folder: &Path) -> Result<ManifestFile> {
+    // Kept in its own form: OpenAI's list of merges is told by its ending.
+    let compressed = tokenizer.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    let name = TOKENIZERS[usize::from(compressed)];
+    let bytes = std::fs::read(tokenizer).map_err(|source| InferError::Read { path: tokenizer.to_owned(), source })?;
+    write_whole(&folder.join(name), &bytes)?;
+    described(folder, name)
+}
+
+/// What tells weights apart: the same numbers under another configuration (another activation) are another network.
+fn version(weights_sha256: &str, config: Option<&ManifestFile>) -> String {
+    let digest = match config {
+        Some(config) => hexadecimal(&Sha256::digest(format!("{weights_sha256}{}", config.sha256))),
+        None => weights_sha256.to_owned(),
+    };
+    digest.chars().take(12).collect()
 }
 
 /// Small letters, digits and single `-`.
@@ -203,7 +236,7 @@ fn described(folder: &Path, name: &str) -> Result<ManifestFile> {
 }
 
 /// Size and digest of a file.
-fn digest(path: &Path) -> Result<(u64, String)> {
+pub(super) fn digest(path: &Path) -> Result<(u64, String)> {
     let fail = |source| InferError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(fail)?;
     let mut hash = Sha256::new();
@@ -220,7 +253,7 @@ fn digest(path: &Path) -> Result<(u64, String)> {
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |source| InferError::Read { path: path.to_owned(), source };
+    let fail = |source| InferError::Write { path: path.to_owned(), source };
     let temporary = path.with_extension("part");
     let mut file = File::create(&temporary).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&temporary, path)).map_err(fail)

@@ -1,14 +1,19 @@
 //! PIXELS → VECTORS AND MASKS — the only module that speaks Candle. May import models and config.
 
+pub mod check;
 pub mod clip;
 pub mod dinov2;
+pub mod engine;
 mod error;
 pub mod input;
+pub mod kept;
 pub mod manifest;
 pub mod ops;
 pub mod ops_elementwise;
+pub mod pull;
 pub mod sam;
 pub mod sam2;
+pub mod shelf;
 pub mod siglip;
 pub mod tokenizer;
 pub mod transformer;

@@ -3,6 +3,7 @@
 
 mod coco;
 mod outline;
+mod simplify;
 mod turn;
 
 use serde::{Deserialize, Serialize};

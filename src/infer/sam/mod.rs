@@ -8,6 +8,7 @@
 //! predictor.rs    photograph → input → features (kept) → prompts → logits → masks
 //! transform.rs    resize as each reference does, and coordinates there and back
 //! logits.rs       low logits → mask at the image's size, holes, stability
+//! mask_prompt.rs  mask → low logits, to go on from it
 //! network.rs      one of the four encoders, the prompt encoder, the decoder
 //! config.rs       sizes by name, or by the tensors of a file
 //! names.rs        how checkpoints call their tensors
@@ -21,6 +22,7 @@ mod decoder;
 mod kernels;
 pub(crate) mod layers;
 mod logits;
+mod mask_prompt;
 mod names;
 mod network;
 mod predictor;

@@ -83,6 +83,19 @@ pub struct ImageEmbedding {
 }
 
 impl ImageEmbedding {
+    /// Of any numbers, for tests.
+    #[cfg(test)]
+    pub(in crate::infer) fn new(features: Features, transform: Transform) -> Self {
+        Self { features, transform }
+    }
+
+    /// What it takes in memory, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let fine = self.features.fine.iter().flat_map(|fine| [&fine.finest, &fine.finer]);
+        let tensors = std::iter::once(&self.features.embedding).chain(fine);
+        tensors.map(|tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64).sum()
+    }
+
     /// How the image lies in the network's input.
     pub fn transform(&self) -> &Transform {
         &self.transform

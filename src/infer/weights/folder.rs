@@ -29,15 +29,15 @@ pub(super) fn open(folder: &Path) -> Result<Weights> {
     let file = find(folder)?;
     let is_index = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
     let mut weights = if is_index { open_index(folder, &file)? } else { Weights::open_file(&file)? };
-    for name in ["config.json", "open_clip_config.json"] {
-        let config = folder.join(name);
-        if config.is_file() {
-            weights.config = Some(read_json(&config)?);
-            break;
-        }
-    }
+    weights.config = config(folder)?;
     weights.path = folder.to_owned();
     Ok(weights)
+}
+
+/// The text of the configuration in a folder, if there is one.
+pub(super) fn config(folder: &Path) -> Result<Option<String>> {
+    let file = ["config.json", "open_clip_config.json"].map(|name| folder.join(name)).into_iter().find(|file| file.is_file());
+    file.map(|file| read_json(&file)).transpose()
 }
 
 fn find(folder: &Path) -> Result<PathBuf> {

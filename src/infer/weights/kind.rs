@@ -54,6 +54,14 @@ pub struct Kind {
 }
 
 impl Family {
+    /// Every network that is known.
+    pub const ALL: [Self; 8] = [Self::Clip, Self::Siglip, Self::Dinov2, Self::Yolov8, Self::Yolo11, Self::Sam, Self::MobileSam, Self::Sam2];
+
+    /// The one that files and tables call so.
+    pub fn of_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.slug() == slug)
+    }
+
     /// What people call it.
     pub fn title(self) -> &'static str {
         match self {

@@ -102,6 +102,28 @@ impl Weights {
         ))
     }
 
+    /// With the configuration that lies beside the file, where it has none and `is_its_own` says of that one's text that it belongs to it.
+    ///
+    /// # Errors
+    /// [`InferError::Read`] or [`InferError::BadFile`] when there is a configuration that cannot be read.
+    pub fn with_config_beside(mut self, is_its_own: impl Fn(&str) -> bool) -> Result<Self> {
+        if self.config.is_none()
+            && self.path.is_file()
+            && let Some(folder) = self.path.parent()
+        {
+            // A bare name lies in the folder that one is in.
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            self.config = folder::config(folder)?.filter(|text| is_its_own(text));
+        }
+        Ok(self)
+    }
+
+    /// How many bytes all its numbers take.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |source: &Source| source.shape().iter().product::<usize>() as u64 * source.element().bytes() as u64;
+        self.tensors.values().map(bytes).sum()
+    }
+
     /// From tensors in memory: what tests and converters make.
     pub fn from_tensors(path: &Path, tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
         let tensors = tensors.into_iter().map(|(name, tensor)| (name, Source::InMemory(tensor))).collect();

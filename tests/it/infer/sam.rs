@@ -224,6 +224,47 @@ fn network(config: &SamConfig) -> SamNetwork {
     SamNetwork::new(config, &VarBuilder::from_backend(Box::new(SeededWeights(naming)), DType::F32, Device::Cpu)).unwrap()
 }
 
+/// Passes weights from a seed on, and remembers which were asked for: all that a network has.
+struct Remembered(SeededWeights, std::sync::Arc<std::sync::Mutex<HashMap<String, Tensor>>>);
+
+impl candle_nn::var_builder::SimpleBackend for Remembered {
+    fn get(
+        &self,
+        shape: candle_core::Shape,
+        name: &str,
+        init: candle_nn::Init,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let tensor = self.0.get(shape, name, init, dtype, device)?;
+        self.1.lock().unwrap().insert(name.to_owned(), tensor.clone());
+        Ok(tensor)
+    }
+
+    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        self.0.get_unchecked(name, dtype, device)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.contains_tensor(name)
+    }
+}
+
+/// Writes SAM or MobileSAM with weights from a seed, as a checkpoint that can be imported.
+pub(crate) fn write_checkpoint(config: &SamConfig, path: &Path) {
+    let tensors = std::sync::Arc::default();
+    let weights = Remembered(SeededWeights(Naming::Sam), std::sync::Arc::clone(&tensors));
+    SamNetwork::new(config, &VarBuilder::from_backend(Box::new(weights), DType::F32, Device::Cpu)).unwrap();
+    candle_core::safetensors::save(&tensors.lock().unwrap(), path).unwrap();
+}
+
+/// A small SAM that its file alone tells all about, for an input of 128 px.
+pub(crate) fn small_sam() -> SamConfig {
+    let encoder = VitConfig { dim: 48, depth: 2, heads: 3, mlp_dim: 96, patch_px: 16, window: 3, global_blocks: vec![1] };
+    let decoder = DecoderConfig { dim: 32, mlp_dim: 64, score_hidden_dim: 32, ..DecoderConfig::sam() };
+    SamConfig { image_px: 128, mask_channels: 16, encoder: EncoderConfig::Vit(encoder), decoder }
+}
+
 /// Small networks of all three kinds, for an input of 128 px, which no window but ViT's fits evenly.
 fn small_configs() -> [SamConfig; 3] {
     let sam = DecoderConfig { dim: 32, heads: 4, mlp_dim: 64, score_hidden_dim: 32, ..DecoderConfig::sam() };
