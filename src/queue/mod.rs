@@ -1,17 +1,24 @@
 //! Work in flight: the only module that speaks Redis.
 //!
-//! Losing Redis loses nothing. Which pictures are lacking is a question to the database, asked again and again; here lies only
-//! which of them somebody is looking at just now, how far a running scan has come, and that a button was pressed. Without them
-//! pictures are made in their usual order, progress shows a moment later, and the button is pressed again.
+//! Losing Redis loses nothing. Which pictures and findings are lacking is a question to the database, asked again and again; here
+//! lies only which of them somebody is looking at just now, which tasks the workers have at the moment (`lanes/`), how far a running
+//! scan has come, and that a button was pressed. Without them pictures are made in their usual order, tasks are given out anew,
+//! progress shows a moment later, and the button is pressed again.
 //!
 //! Keys begin with `hm:`. Nothing here blocks in Redis: connections answer within `PATIENCE` or fail, so that a page never
 //! hangs on a queue. May import models and config.
+
+mod lanes;
 
 use std::time::Duration;
 
 use deadpool_redis::{
     Connection, Manager, Pool, PoolError, Runtime,
     redis::{self, AsyncConnectionConfig, RedisError},
+};
+
+pub use lanes::{
+    Buried, Claimed, DeliveryId, LaneDepth, LaneOffer, LaneView, OutcomesView, Reaped, Receipt, Settings, WorkerCard, WorkerView,
 };
 
 use crate::models::{ImageId, VaultId};
@@ -55,6 +62,7 @@ pub enum QueueError {
 pub struct Queue {
     pool: Pool,
     prefix: String,
+    settings: Settings,
 }
 
 impl Queue {
@@ -67,14 +75,14 @@ impl Queue {
         let manager = Manager::new_with_config(url, patience).map_err(|error| QueueError::Address(error.to_string()))?;
         let pool = Pool::builder(manager).max_size(POOL_SIZE).wait_timeout(Some(PATIENCE)).create_timeout(Some(PATIENCE));
         let pool = pool.runtime(Runtime::Tokio1).build().map_err(|error| QueueError::Address(error.to_string()))?;
-        let queue = Self { pool, prefix: "hm:".to_owned() };
+        let queue = Self { pool, prefix: "hm:".to_owned(), settings: Settings::default() };
         queue.ping().await?;
         Ok(queue)
     }
 
     /// The same Redis with keys of its own, for a second library or a test: they begin with `hm:NAME:`.
     pub fn within(&self, name: &str) -> Self {
-        Self { pool: self.pool.clone(), prefix: format!("hm:{name}:") }
+        Self { prefix: format!("hm:{name}:"), ..self.clone() }
     }
 
     /// Asks whether Redis is there.
@@ -91,12 +99,40 @@ impl Queue {
     /// # Errors
     /// [`QueueError`] when Redis cannot be asked; the pictures are then made in their usual order.
     pub async fn want_pictures(&self, images: &[ImageId]) -> Result<(), QueueError> {
+        self.want("wanted", images).await
+    }
+
+    /// Takes up to `most` wanted images, those asked for last first; nobody else gets them.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis cannot be asked.
+    pub async fn take_wanted(&self, most: usize) -> Result<Vec<ImageId>, QueueError> {
+        self.take("wanted", most).await
+    }
+
+    /// Asks for what the networks find in pictures that a person is looking at now, as [`Self::want_pictures`] does for the pictures.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis cannot be asked; the images then have their usual turn.
+    pub async fn want_findings(&self, images: &[ImageId]) -> Result<(), QueueError> {
+        self.want("wanted-findings", images).await
+    }
+
+    /// Takes up to `most` images whose findings are wanted, those asked for last first; nobody else gets them.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis cannot be asked.
+    pub async fn take_wanted_findings(&self, most: usize) -> Result<Vec<ImageId>, QueueError> {
+        self.take("wanted-findings", most).await
+    }
+
+    async fn want(&self, name: &str, images: &[ImageId]) -> Result<(), QueueError> {
         if images.is_empty() {
             return Ok(());
         }
         let mut conn = self.connection().await?;
         let request: u64 = redis::cmd("INCR").arg(self.key("wanted-requests")).query_async(&mut conn).await?;
-        let key = self.key("wanted");
+        let key = self.key(name);
         let mut add = redis::cmd("ZADD");
         add.arg(&key);
         for (place, image) in images.iter().take(MOST_WANTED).enumerate() {
@@ -109,13 +145,9 @@ impl Queue {
         Ok(pipe.query_async(&mut conn).await?)
     }
 
-    /// Takes up to `most` wanted images, those asked for last first; nobody else gets them.
-    ///
-    /// # Errors
-    /// [`QueueError`] when Redis cannot be asked.
-    pub async fn take_wanted(&self, most: usize) -> Result<Vec<ImageId>, QueueError> {
+    async fn take(&self, name: &str, most: usize) -> Result<Vec<ImageId>, QueueError> {
         let mut conn = self.connection().await?;
-        let taken: Vec<(i64, f64)> = redis::cmd("ZPOPMAX").arg(self.key("wanted")).arg(most).query_async(&mut conn).await?;
+        let taken: Vec<(i64, f64)> = redis::cmd("ZPOPMAX").arg(self.key(name)).arg(most).query_async(&mut conn).await?;
         Ok(taken.into_iter().map(|(image, _)| ImageId(image)).collect())
     }
 

@@ -8,6 +8,17 @@ use serde_json::json;
 
 use crate::support;
 
+mod deaths;
+mod flushes;
+mod interleaving;
+mod lanes;
+mod memory;
+mod outcomes;
+mod throughput;
+mod tools;
+mod versions;
+mod workers;
+
 /// A queue whose keys no other test has.
 async fn queue() -> Queue {
     let name = format!("test-{}-{:016x}", std::process::id(), rand::random::<u64>());
@@ -111,4 +122,15 @@ async fn an_address_without_a_redis_is_an_error_that_says_so() {
     assert!(error.contains("redis.url") && error.contains("hint: "), "{error}");
     let error = Queue::connect("unix:///does/not/exist.sock").await.err().unwrap().to_string();
     assert!(error.contains("cannot connect to Redis"), "{error}");
+}
+
+#[tokio::test]
+async fn findings_are_wanted_apart_from_pictures() {
+    let queue = queue().await;
+    queue.want_findings(&ids([1, 2, 3])).await.unwrap();
+    queue.want_pictures(&ids([7])).await.unwrap();
+    queue.want_findings(&ids([9, 2])).await.unwrap();
+    assert_eq!(queue.take_wanted_findings(3).await.unwrap(), ids([9, 2, 1]));
+    assert_eq!(queue.take_wanted(9).await.unwrap(), ids([7]));
+    assert_eq!(queue.take_wanted_findings(9).await.unwrap(), ids([3]));
 }
