@@ -213,3 +213,18 @@ if [ $lacking -gt 0 ]; then
 else
     say "system packages (${groups[*]}): all there"
 fi
+
+# --- pgvector, which is no plain package everywhere; tried once, because it needs root, a network and half a minute ------------
+without_vectors=.hm/pgvector-could-not-be-installed
+if { wants run || wants test; } && ! scripts/install-pgvector.sh check 2>/dev/null && [ ! -e $without_vectors ]; then
+    say "hm lacks pgvector: with it photographs are found by what they show, without it everything else works"
+    as_whoever_may() {
+        if [ "$system" = macos ] || [ "$(id -u)" -eq 0 ]; then "$@"; else has_command sudo && sudo "$@"; fi
+    }
+    if ! as_whoever_may env HM_DEBIAN_MIRROR="${HM_DEBIAN_MIRROR:-}" HM_DATABASE_BIN_DIR="${HM_DATABASE_BIN_DIR:-}" scripts/install-pgvector.sh >&2; then
+        mkdir -p .hm
+        date >$without_vectors
+        say "warning: could not install pgvector; hm works without
+hint: scripts/install-pgvector.sh tries again"
+    fi
+fi

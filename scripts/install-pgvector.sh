@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs pgvector 0.7 or newer for this machine's PostgreSQL.
+# Installs pgvector 0.7 or newer for this machine's PostgreSQL: with it photographs are found by what they show. hm runs without.
 #
-# Nothing in hm uses it yet: the search by words will. Therefore neither `make run` nor `make test` calls this, and hm runs without.
+#   scripts/install-pgvector.sh          scripts/install-packages.sh calls it for `run` and `test`, and goes on when it fails
+#   scripts/install-pgvector.sh check    only says by its exit code whether it is there; needs neither network nor root
 #
 # Debian 13 has a package that is new enough. Debian 12 has none: there the source package of Debian 13 is built into a .deb for
 # PostgreSQL 15, which dpkg then knows and can remove. It is fetched with package lists of its own; the machine's sources stay as they are.
@@ -10,19 +11,26 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 die() { echo "install-pgvector: $*" >&2; exit 1; }
+bin=$(scripts/find-postgres.sh)
+major=$("$bin/postgres" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+new_enough() { [ "$(printf '%s\n0.7\n' "$1" | sort -V | head -n 1)" = 0.7 ]; }
+# Debian's folder, and those beside the server's own programs.
+is_there() {
+    local control
+    for control in "/usr/share/postgresql/$major/extension" "$bin/../share/extension" "$bin"/../share/postgresql*/extension; do
+        control=$control/vector.control
+        if [ -f "$control" ] && new_enough "$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$control")"; then return 0; fi
+    done
+    return 1
+}
+if is_there; then
+    [ "${1:-}" = check ] || echo "pgvector for PostgreSQL $major: there" >&2
+    exit 0
+fi
+[ "${1:-}" != check ] || exit 1
 if [ "$(uname -s)" = Darwin ]; then exec brew install pgvector; fi
 [ "$(id -u)" -eq 0 ] || die "not root
 hint: sudo scripts/install-pgvector.sh"
-
-bin=$(scripts/find-postgres.sh)
-major=$("$bin/pg_config" --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/')
-[ -n "$major" ] || major=$("$bin/postgres" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
-control=/usr/share/postgresql/$major/extension/vector.control
-new_enough() { [ "$(printf '%s\n0.7\n' "$1" | sort -V | head -n 1)" = 0.7 ]; }
-if [ -f "$control" ] && new_enough "$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$control")"; then
-    echo "pgvector for PostgreSQL $major: there" >&2
-    exit 0
-fi
 
 export DEBIAN_FRONTEND=noninteractive
 apt() { apt-get -q -o DPkg::Lock::Timeout=300 "$@" >&2; }

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use sha2::{Digest, Sha256};
@@ -289,6 +290,34 @@ impl OpenArchive {
             self.send(&name, &mut io::sink(), stop).map_err(|error| error.unless_receiver(&self.path))?;
         }
         Ok(())
+    }
+
+    /// What `pg_restore` says is in the database's part, a line each.
+    pub(super) fn entries(&mut self, tools: &Tools, stop: &AtomicBool) -> Result<String, BackupError> {
+        let mut tool = tools.pg_restore();
+        tool.command.arg("--list").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut reader = tool.start()?;
+        let mut stdin = reader.child.stdin.take().expect("it is a pipe");
+        let mut stdout = reader.child.stdout.take().expect("it is a pipe");
+        let (sent, heard) = thread::scope(|scope| {
+            let listener = scope.spawn(move || {
+                let mut text = String::new();
+                stdout.read_to_string(&mut text).map(|_| text)
+            });
+            let sent = self.send(DATABASE, &mut stdin, stop);
+            drop(stdin);
+            (sent, listener.join())
+        });
+        // It ends as soon as it has read the beginning, where all entries are named.
+        if let Err(SendError::Backup(error)) = sent {
+            return Err(error);
+        }
+        reader.finish()?;
+        match heard {
+            Ok(Ok(text)) => Ok(text),
+            Ok(Err(error)) => Err(BackupError::Failed { program: "pg_restore", said: error.to_string() }),
+            Err(_) => Err(BackupError::Failed { program: "hm", said: "the reading thread panicked".to_owned() }),
+        }
     }
 
     /// The file.

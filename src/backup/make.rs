@@ -164,7 +164,15 @@ fn manifest(snapshot: &Snapshot, made_at: DateTime<Utc>, archive: &NewArchive, t
 /// Lets `pg_dump` write the state of a snapshot.
 fn dump(tools: &Tools, snapshot: &Snapshot, to: &mut dyn Write, stop: &AtomicBool) -> Result<(), BackupError> {
     let mut tool = tools.pg_dump();
-    tool.command.args(["--format=custom", "--compress=3", "--no-owner", "--no-privileges", "--extension=ltree", "--extension=pg_trgm"]);
+    tool.command.args([
+        "--format=custom",
+        "--compress=3",
+        "--no-owner",
+        "--no-privileges",
+        "--extension=ltree",
+        "--extension=pg_trgm",
+        "--extension=vector",
+    ]);
     tool.command.args(["--snapshot", &snapshot.id, "--schema", &format!("\"{}\"", snapshot.schema.replace('"', "\"\""))]);
     tool.command.args(["--exclude-table-data", &left_out(&snapshot.schema)]).stdout(Stdio::piped());
     let mut running = tool.start()?;

@@ -1,6 +1,7 @@
 //! Bringing a backup back: read whole first, put beside the library, counted and brought up to date there, then in its place at once.
 
 use std::{
+    fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
     process::Stdio,
@@ -22,8 +23,8 @@ use crate::{
     db::{
         self, PgConnection,
         backups::{
-            around_archive, clear_restored, count_others, count_restored, has_schema, holdings, known_migrations, library_schema,
-            migrate_restored, prepare_restore, record_backup, take_place, vacuum,
+            VECTORS, around_archive, clear_restored, count_others, count_restored, has_schema, holdings, is_index_of_vectors,
+            is_of_vectors, known_migrations, library_schema, migrate_restored, prepare_restore, record_backup, take_place, vacuum,
         },
     },
     models::backup::{BackupKind, BackupManifest},
@@ -81,8 +82,11 @@ pub fn restore_backup(context: &BackupContext<'_>, file: &Path, may_replace: boo
     }
 
     refuse_while_in_use(&mut conn)?;
-    prepare_restore(&mut conn)?;
-    let restored = put_beside(&mut conn, &mut archive, &tools, context.stop).and_then(|()| Ok(take_place(&mut conn)?));
+    let has_vectors = prepare_restore(&mut conn)?;
+    if !has_vectors && archive.manifest.rows_of(VECTORS) > 0 {
+        tracing::warn!("this database server has no pgvector 0.7: the networks will have to look at the pictures once more");
+    }
+    let restored = put_beside(&mut conn, &mut archive, &tools, has_vectors, context.stop).and_then(|()| Ok(take_place(&mut conn)?));
     if let Err(error) = restored {
         if let Err(left) = clear_restored(&mut conn) {
             tracing::warn!("a half restored library is left beside the whole one, until the next attempt: {left}");
@@ -115,11 +119,18 @@ fn refuse_while_in_use(conn: &mut PgConnection) -> Result<(), BackupError> {
 }
 
 /// Reads the archive into tables beside the library, counts them, and brings them up to date.
-fn put_beside(conn: &mut PgConnection, archive: &mut OpenArchive, tools: &Tools, stop: &AtomicBool) -> Result<(), BackupError> {
+fn put_beside(
+    conn: &mut PgConnection,
+    archive: &mut OpenArchive,
+    tools: &Tools,
+    has_vectors: bool,
+    stop: &AtomicBool,
+) -> Result<(), BackupError> {
     let (before, after) = around_archive(&library_schema(conn)?, &archive.manifest.schema);
-    run_archive(archive, tools, &before, &after, stop)?;
+    let list = if archive.manifest.rows.contains_key(VECTORS) { Some(EntryList::write(archive, tools, has_vectors, stop)?) } else { None };
+    run_archive(archive, tools, list.as_ref(), &before, &after, stop)?;
     let found = count_restored(conn)?;
-    for (table, expected) in &archive.manifest.rows {
+    for (table, expected) in archive.manifest.rows.iter().filter(|(table, _)| has_vectors || *table != VECTORS) {
         let found = found.get(table).copied().unwrap_or(0);
         if found != *expected {
             return Err(BackupError::Incomplete { table: table.clone(), found, expected: *expected });
@@ -129,10 +140,49 @@ fn put_beside(conn: &mut PgConnection, archive: &mut OpenArchive, tools: &Tools,
     Ok(())
 }
 
+/// Which entries of an archive are read, as `pg_restore` takes it: a file, gone with the value.
+///
+/// The indexes of vectors are left out: they take minutes, and the server makes them again behind its pages. The vectors themselves are,
+/// where the server cannot hold them: they can be made again, and everything else is worth having without them.
+struct EntryList {
+    path: PathBuf,
+}
+
+impl EntryList {
+    fn write(archive: &mut OpenArchive, tools: &Tools, has_vectors: bool, stop: &AtomicBool) -> Result<Self, BackupError> {
+        let entries = archive.entries(tools, stop)?;
+        let is_left_out = |name: &str| if has_vectors { is_index_of_vectors(name) } else { is_of_vectors(name) };
+        // Number, table, kind, schema, names, and last the owner, whatever he is called.
+        let is_read = |line: &&str| !line.split_whitespace().rev().skip(1).any(is_left_out);
+        let text: String = entries.lines().filter(is_read).flat_map(|line| [line, "\n"]).collect();
+        let path = std::env::temp_dir().join(format!("hm-restore-{:016x}.list", rand::random::<u64>()));
+        let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        let list = Self { path };
+        written.map(|()| list).map_err(|source| BackupError::Write { path: std::env::temp_dir(), source })
+    }
+}
+
+impl Drop for EntryList {
+    fn drop(&mut self) {
+        // In the folder for temporary files, one of a few KiB that stays does no harm.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// `archive → pg_restore → SQL → psql`, in one transaction that ends only if all of it was read.
-fn run_archive(archive: &mut OpenArchive, tools: &Tools, before: &str, after: &str, stop: &AtomicBool) -> Result<(), BackupError> {
+fn run_archive(
+    archive: &mut OpenArchive,
+    tools: &Tools,
+    list: Option<&EntryList>,
+    before: &str,
+    after: &str,
+    stop: &AtomicBool,
+) -> Result<(), BackupError> {
     let mut reader = tools.pg_restore();
     reader.command.args(["--no-owner", "--no-privileges", "--file=-", "--schema", &archive.manifest.schema]);
+    if let Some(list) = list {
+        reader.command.arg("--use-list").arg(&list.path);
+    }
     reader.command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut writer = tools.psql();
     writer.command.args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]).stdin(Stdio::piped());

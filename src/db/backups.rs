@@ -6,6 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use super::{
+    DbError, MIGRATION_LOCK, MIGRATIONS, QueryError, bring_up_to_date, health::server_version, schema::backups, vectors::install_extension,
+};
+use crate::models::backup::BackupKind;
 use chrono::{DateTime, Utc};
 use diesel::{
     Connection, ExpressionMethods, PgConnection, QueryDsl, QueryResult, QueryableByName, RunQueryDsl,
@@ -14,19 +18,17 @@ use diesel::{
     sql_query,
     sql_types::{Array, BigInt, Nullable, Text, Timestamptz},
 };
-use diesel_migrations::MigrationHarness;
-
-use super::{DbError, MIGRATION_LOCK, MIGRATIONS, QueryError, health::server_version, schema::backups};
-use crate::models::backup::BackupKind;
 
 /// Extensions whose types and operators the library's tables name.
-const EXTENSIONS: [&str; 2] = ["ltree", "pg_trgm"];
+const EXTENSIONS: [&str; 3] = ["ltree", "pg_trgm", "vector"];
 /// Filled by a restore, beside the library.
 const RESTORED: &str = "hm_restored";
 /// What the library's schema is called while an archive is read, and before it goes.
 const ASIDE: &str = "hm_aside";
 /// The table that no backup holds.
 const OWN_TABLE: &str = "backups";
+/// The table that a server without pgvector cannot hold.
+pub const VECTORS: &str = "embeddings";
 
 #[derive(QueryableByName)]
 struct Line {
@@ -192,18 +194,34 @@ pub fn count_others(conn: &mut PgConnection) -> QueryResult<i64> {
     sql_query(question).get_result(conn).map(|row: Count| row.count)
 }
 
-/// Makes ready for an archive to be read: the extensions are there, `pg_trgm` where the server allows it, and nothing of an earlier attempt.
+/// Makes ready for an archive to be read: the extensions are there, `pg_trgm` and `vector` where the server allows them, and nothing of an
+/// earlier attempt. Says whether the table of vectors can be read.
 ///
 /// # Errors
 /// When the database fails.
-pub fn prepare_restore(conn: &mut PgConnection) -> QueryResult<()> {
+pub fn prepare_restore(conn: &mut PgConnection) -> QueryResult<bool> {
     conn.batch_execute(&format!(
         "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS ltree WITH SCHEMA public; \
          DO $do$ BEGIN IF to_regnamespace('public') IS NULL THEN CREATE EXTENSION IF NOT EXISTS pg_trgm; \
          ELSE CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public; END IF; \
          EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_file THEN NULL; END $do$; \
          DROP SCHEMA IF EXISTS {RESTORED} CASCADE"
-    ))
+    ))?;
+    install_extension(conn)?;
+    let found: Line = sql_query("SELECT (to_regtype('halfvec') IS NOT NULL)::text AS line").get_result(conn)?;
+    Ok(found.line == "true")
+}
+
+/// Whether a name in an archive is of the table of vectors that [`VECTORS`] is, or of what belongs to it.
+pub fn is_of_vectors(name: &str) -> bool {
+    let parts = ["", ".vector", "_pkey", "_image_id", "_image_id_fkey", "_network_id_fkey"];
+    name.strip_prefix(VECTORS).is_some_and(|rest| parts.contains(&rest)) || is_index_of_vectors(name)
+}
+
+/// Whether a name in an archive is of the index of a network's vectors.
+pub fn is_index_of_vectors(name: &str) -> bool {
+    let network = name.strip_prefix("embeddings_network_").unwrap_or_default();
+    !network.is_empty() && network.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What goes before and after the text of an archive that came from the schema `from`, to be run in one session: at its end its tables are
@@ -254,7 +272,7 @@ pub fn migrate_restored(conn: &mut PgConnection) -> Result<(), DbError> {
     let live = library_schema(conn)?;
     // The live schema only lends the types of its extension: whatever a migration names is in the restored one, or made there.
     conn.batch_execute(&format!("SET search_path = {RESTORED}, {}", quoted(&live)))?;
-    let migrated = conn.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| DbError::Migrate(error.to_string()));
+    let migrated = bring_up_to_date(conn);
     conn.batch_execute("RESET search_path")?;
     migrated
 }
@@ -409,6 +427,24 @@ pub fn list_backups(conn: &mut PgConnection, most: i64) -> QueryResult<Vec<Backu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_of_vectors_is_told_from_others() {
+        for name in [
+            "embeddings",
+            "embeddings.vector",
+            "embeddings_pkey",
+            "embeddings_image_id",
+            "embeddings_network_id_fkey",
+            "embeddings_network_12",
+        ] {
+            assert!(is_of_vectors(name), "{name}");
+        }
+        for name in ["images", "embeddings_network_", "embeddings_network_id", "embeddings_of_mine", "my_embeddings"] {
+            assert!(!is_of_vectors(name), "{name}");
+        }
+        assert!(is_index_of_vectors("embeddings_network_12") && !is_index_of_vectors("embeddings_image_id"));
+    }
 
     #[test]
     fn names_cannot_leave_their_quotes() {

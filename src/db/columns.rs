@@ -14,7 +14,9 @@ use diesel::{
 use serde::{Serialize, Serializer};
 
 use super::schema::sql_types::Tsvector;
-use crate::models::{AccountId, BatchId, Facts, FileId, FolderId, ImageId, ScanId, SearchId, SessionId, TokenId, VaultId, account::Role};
+use crate::models::{
+    AccountId, BatchId, Facts, FileId, FolderId, ImageId, NetworkId, RegionId, ScanId, SearchId, SessionId, TokenId, VaultId, account::Role,
+};
 
 macro_rules! bigint_ids {
     ($($id:ident),+) => {$(
@@ -83,7 +85,7 @@ macro_rules! bigint_ids {
     )+};
 }
 
-bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId, AccountId, SessionId, TokenId);
+bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId, AccountId, SessionId, TokenId, NetworkId, RegionId);
 
 impl FromSql<Text, Pg> for Role {
     fn from_sql(bytes: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
@@ -96,6 +98,13 @@ impl FromSql<Text, Pg> for Role {
 #[diesel(sql_type = Text)]
 #[serde(transparent)]
 pub struct PlainText(String);
+
+impl PlainText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl From<String> for PlainText {
     fn from(text: String) -> Self {

@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 
 pub use follow::follow_scan;
 pub(super) use follow::{carry_edits, copy_edits, show_edits};
-pub use history::{HistoryEntry, Undone, list_history, redo_batch, redo_edit, undo_batch, undo_edit};
+pub use history::{HistoryEntry, Turn, Undone, list_history, turn_batch, turn_batch_telling, turn_edit};
 pub use outbox::{
     Keep, OutboxCount, OutboxCursor, OutboxEntry, WaitingVault, count_outbox, list_outbox, list_waiting_vaults, resolve_conflict,
     retry_failed,
@@ -145,15 +145,22 @@ pub fn list_taken(conn: &mut PgConnection, selection: &Selection) -> QueryResult
     .load(conn)
 }
 
-/// Gives each of these images its own place, as one action, whole or not at all.
+/// Gives each of these images its own place, as one action, whole or not at all; tells `told` as [`apply_edits_telling`] does.
 ///
 /// # Errors
 /// As [`apply_edits`].
-pub fn apply_places(conn: &mut PgConnection, author: &str, places: &BTreeMap<ImageId, Gps>) -> QueryResult<Result<Batch, EditError>> {
+pub fn apply_places(
+    conn: &mut PgConnection,
+    author: &str,
+    places: &BTreeMap<ImageId, Gps>,
+    told: &mut dyn FnMut(usize, usize),
+) -> QueryResult<Result<Batch, EditError>> {
     whole(conn, |conn| {
         let images: Vec<ImageId> = places.keys().copied().collect();
         let mut batch = Batch::default();
+        let (mut done, total) = (0, images.len());
         for images in images.chunks(IMAGES_A_STATEMENT) {
+            told(done, total);
             let mut pen = Pen::lock(conn, images, &BTreeSet::from([Field::Gps]))?;
             batch.missing += images.len() - pen.shown.len();
             for index in 0..pen.shown.len() {
@@ -162,7 +169,9 @@ pub fn apply_places(conn: &mut PgConnection, author: &str, places: &BTreeMap<Ima
                 if changed { batch.changed += 1 } else { batch.unchanged += 1 }
             }
             pen.write(conn, author, &mut batch.id)?;
+            done += images.len();
         }
+        told(done, total);
         Ok(batch)
     })
 }

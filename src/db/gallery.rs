@@ -113,6 +113,19 @@ pub fn list_cards_of_days(
     load_cards(conn, &Range { wanted: &wanted, days, from: after, direction: Direction::Older, limit })
 }
 
+/// The cards of these images, in any order; those that are gone are left out.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_cards_by_id(conn: &mut PgConnection, ids: &[ImageId]) -> QueryResult<Vec<GalleryCard>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new(CARDS_HEAD);
+    sql.text("SELECT unnest(").bind(Value::BigInts(ids.iter().map(|id| id.0).collect())).text(") AS id").text(CARDS_TAIL);
+    sql.query().load(conn)
+}
+
 /// Lists up to `limit` images from `oldest` to `newest`, both included where they pass, newest first.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use diesel::{
 use super::{
     edits::{carry_edits, copy_edits, show_edits},
     image::unreadable,
+    regions::{carry_regions, part_regions},
     schema::{files, images},
 };
 use crate::models::{Facts, FileFormat, FileId, FileKind, FileRole, ImageId, PictureKey, VaultId};
@@ -61,6 +62,7 @@ pub fn split_image(conn: &mut PgConnection, image: ImageId, chosen: &[FileId]) -
         }
         summarise(conn, id, &leaving)?;
         copy_edits(conn, image, id)?;
+        part_regions(conn, image, id)?;
         summarise(conn, image, &staying)?;
         Ok(Ok(id))
     })
@@ -100,6 +102,7 @@ pub fn merge_images(conn: &mut PgConnection, merged: &[ImageId]) -> QueryResult<
         let others: Vec<ImageId> = merged.iter().copied().filter(|image| *image != oldest).collect();
         for other in &others {
             carry_edits(conn, *other, oldest)?;
+            carry_regions(conn, *other, oldest)?;
         }
         show_edits(conn, oldest)?;
         diesel::delete(images::table.filter(images::id.eq_any(others))).execute(conn)?;

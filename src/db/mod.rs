@@ -4,6 +4,7 @@
 //! May import models and config.
 
 pub mod accounts;
+pub mod alike;
 pub mod backups;
 mod columns;
 pub mod edits;
@@ -18,9 +19,14 @@ pub mod ingest;
 pub mod known;
 pub mod library;
 pub mod map;
+pub mod nearest;
+pub mod networks;
 pub mod pictures;
 pub mod places;
 mod query;
+pub mod ranked;
+pub mod regions;
+pub mod results;
 pub mod scans;
 #[expect(unreachable_pub, reason = "printed by `diesel print-schema`")]
 mod schema;
@@ -31,6 +37,8 @@ pub mod status;
 pub mod suggest;
 pub mod timeline;
 pub mod vaults;
+pub mod vectors;
+pub mod workers;
 
 pub use diesel::{PgConnection, result::Error as QueryError};
 
@@ -107,6 +115,22 @@ impl Db {
         self.pool.get().map_err(|error| DbError::Connect(error.to_string()))
     }
 
+    /// Whether the database answers within `patience`, waiting for a free connection included; other questions wait as long as ever.
+    ///
+    /// # Errors
+    /// [`DbError::Connect`] when it does not, [`DbError::Query`] when it answers with an error.
+    pub async fn ping(&self, patience: Duration) -> Result<(), DbError> {
+        let pool = self.pool.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            // The pool gives up first: it knows why.
+            let mut conn = pool.get_timeout(patience * 4 / 5).map_err(|error| DbError::Connect(error.to_string()))?;
+            status::ping(&mut conn).map_err(DbError::from)
+        });
+        // A server that takes connections and says nothing keeps the thread, not whoever asks.
+        let silent = || DbError::Connect(format!("no answer within {patience:?}"));
+        tokio::time::timeout(patience, answer).await.map_err(|_| silent())?.map_err(|_| DbError::GivenUp)?
+    }
+
     /// Runs a blocking question on a thread made for it: the only bridge between async and blocking.
     ///
     /// # Errors
@@ -127,7 +151,7 @@ impl Db {
     }
 }
 
-/// Brings the schema up to date; processes that start together take turns.
+/// Brings the schema up to date, and makes the table of vectors where the server can hold them; processes that start together take turns.
 ///
 /// # Errors
 /// [`DbError::Migrate`] names the migration that failed.
@@ -135,9 +159,16 @@ pub fn migrate(url: &str) -> Result<(), DbError> {
     use diesel::RunQueryDsl;
     let mut conn = PgConnection::establish(url).map_err(|error| DbError::Connect(error.to_string()))?;
     diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).execute(&mut conn)?;
-    let migrated = conn.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(|error| DbError::Migrate(error.to_string()));
+    let migrated = bring_up_to_date(&mut conn);
     diesel::sql_query(format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).execute(&mut conn)?;
     migrated
+}
+
+/// The migrations, in the schema that the connection sees first, and what depends on extensions that a server may lack.
+fn bring_up_to_date(conn: &mut PgConnection) -> Result<(), DbError> {
+    let failed = |error: &dyn std::fmt::Display| DbError::Migrate(error.to_string());
+    conn.run_pending_migrations(MIGRATIONS).map_err(|error| failed(&error))?;
+    vectors::make_table(conn).map_err(|error| failed(&error))
 }
 
 /// Runs `work` whole or not at all, and does not wait for the disk at the end. For what a scan finds, in thousands of small

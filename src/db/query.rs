@@ -59,6 +59,8 @@ pub(super) enum One {
     Folders(Vec<i64>),
     /// Folded names, one of which is there.
     Tags(Vec<String>),
+    /// Labels, one of which is that of a region.
+    Shows(Vec<String>),
     /// A column of text and the pattern of it folded.
     Text(&'static str, String),
     File(FilePattern),
@@ -212,6 +214,7 @@ impl Condition {
             Term::Camera(name) => return find_ids(conn, "SELECT id FROM cameras WHERE fold(name) LIKE $1", name, One::Cameras),
             Term::Lens(name) => return find_ids(conn, "SELECT id FROM lenses WHERE fold(name) LIKE $1", name, One::Lenses),
             Term::Tag(name) => return tags(conn, name),
+            Term::Shows(name) => return shows(conn, name),
             Term::Title(name) => One::Text("i.title", within(name)),
             Term::Description(name) => One::Text("i.description", within(name)),
             Term::File(name) => One::File(file(name)),
@@ -227,6 +230,9 @@ impl Condition {
             Term::Is(all) => return Ok(Self::any(all.iter().map(|one| Self::One(One::Is(*one))).collect())),
             Term::Near(near) => One::Near(*near),
             Term::Within(area) => One::Within(*area),
+            // An order is no condition. Whoever can follow it takes it out of the filter before; where it is forgotten, nothing
+            // passes, so that no edit or export ever takes in more than was meant.
+            Term::Like(_) => return Ok(Self::Always(false)),
         };
         Ok(Self::One(one))
     }
@@ -351,6 +357,26 @@ fn tags(conn: &mut PgConnection, name: &Name) -> QueryResult<Condition> {
         .load(conn)?;
     let names: Vec<String> = found.into_iter().map(|row| row.name).collect();
     Ok(if names.is_empty() { Condition::Always(false) } else { Condition::One(One::Tags(names)) })
+}
+
+/// Most labels that a pattern stands for.
+const MOST_LABELS: i64 = 1000;
+
+/// The labels of regions that are like `$1`: an index is skipped through from label to label.
+const LABELS: &str = "WITH RECURSIVE labels AS ((SELECT r.label FROM regions AS r ORDER BY r.label LIMIT 1) \
+    UNION ALL SELECT (SELECT r.label FROM regions AS r WHERE r.label > labels.label ORDER BY r.label LIMIT 1) \
+    FROM labels WHERE labels.label IS NOT NULL) \
+    SELECT label AS name FROM labels WHERE label IS NOT NULL AND fold(label) LIKE $1 ORDER BY label LIMIT $2";
+
+/// Labels of regions that are like a pattern of LIKE.
+pub(super) fn labels(conn: &mut PgConnection, pattern: String, most: i64) -> QueryResult<Vec<String>> {
+    let found: Vec<TagName> = sql_query(LABELS).bind::<Text, _>(pattern).bind::<BigInt, _>(most).load(conn)?;
+    Ok(found.into_iter().map(|row| row.name).collect())
+}
+
+fn shows(conn: &mut PgConnection, name: &Name) -> QueryResult<Condition> {
+    let found = labels(conn, like(&fold(&name.text), true), MOST_LABELS)?;
+    Ok(if found.is_empty() { Condition::Always(false) } else { Condition::One(One::Shows(found)) })
 }
 
 /// A column of places, and the question for its names like `$1` or `$2`: an index is skipped through from name to name.
@@ -525,6 +551,9 @@ impl One {
                 sql.text("i.tag_names <> '{}' AND i.tag_names && ");
                 sql.bind(Value::Texts(names.clone()));
             }
+            Self::Shows(labels) => {
+                sql.text(REGION).text(" AND r.label = ANY(").bind(Value::Texts(labels.clone())).text("))");
+            }
             // An index knows which have a text at all.
             Self::Text(column, pattern) => {
                 sql.text(column).text(" <> '' AND fold(").text(column).text(") LIKE ").bind(Value::Text(pattern.clone()));
@@ -570,6 +599,10 @@ impl One {
     }
 }
 
+/// A region of an image as it is now that nobody rejected, to be closed by a parenthesis.
+const REGION: &str = "EXISTS (SELECT FROM regions AS r WHERE r.image_id = i.id AND r.decision IS DISTINCT FROM 'rejected' \
+    AND (r.origin = 'person' OR r.decision IS NOT NULL OR r.picture_key = i.picture_key)";
+
 fn has_sql(has: Has) -> &'static str {
     match has {
         Has::Gps => "i.latitude_deg IS NOT NULL",
@@ -583,6 +616,10 @@ fn has_sql(has: Has) -> &'static str {
         Has::Lens => "i.lens_id IS NOT NULL",
         Has::Place => "i.city IS NOT NULL OR i.state IS NOT NULL OR i.country IS NOT NULL OR i.country_code IS NOT NULL",
         Has::Edits => "EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id)",
+        Has::Regions => {
+            "EXISTS (SELECT FROM regions AS r WHERE r.image_id = i.id AND r.decision IS DISTINCT FROM 'rejected' \
+             AND (r.origin = 'person' OR r.decision IS NOT NULL OR r.picture_key = i.picture_key))"
+        }
     }
 }
 

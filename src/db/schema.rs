@@ -236,6 +236,25 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
+
+    /// Which network has seen which image. An image lacks a network's answer where there is no row, or one of another picture_key than images has, or one that is asked for again.
+    image_results (network_id, image_id) {
+        network_id -> Int8,
+        image_id -> Int8,
+        /// The state of the picture that it saw.
+        picture_key -> Text,
+        /// Null: asked for again by a person.
+        done_at -> Nullable<Timestamptz>,
+        /// Why there is no answer; it is not tried again until the picture changes or a person asks.
+        error -> Nullable<Text>,
+        /// Tries until then.
+        attempts -> Int4,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
     use super::sql_types::Tsvector;
 
     /// One moment: all the files of one press of the shutter.
@@ -354,6 +373,32 @@ diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
 
+    /// Networks that have worked on this library, each version of weights a row: what one says is never compared with what another does.
+    networks (id) {
+        id -> Int8,
+        /// hm::models::task::TaskKind.
+        kind -> Text,
+        name -> Text,
+        /// First digits of the digest of its weights.
+        version -> Text,
+        /// hm::infer::weights::Family.
+        family -> Text,
+        /// What people call it.
+        title -> Text,
+        /// Numbers of its vectors; null for other networks, and until the first vector is there.
+        dimensions -> Nullable<Int4>,
+        /// Images it has answered for, kept by trigger.
+        done_count -> Int4,
+        /// Images it could not answer for, kept by trigger.
+        failed_count -> Int4,
+        registered_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
     /// What was made to look at; lacking where key differs from images.picture_key.
     pictures (image_id) {
         image_id -> Int8,
@@ -382,6 +427,40 @@ diesel::table! {
         city -> Text,
         /// May be 0.
         image_count -> Int4,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// What can be seen in an image, and where. A network's next answer replaces what it said before, except what a person has decided on.
+    regions (id) {
+        id -> Int8,
+        image_id -> Int8,
+        /// Null: drawn by a person.
+        network_id -> Nullable<Int8>,
+        /// The state of the picture that it was found in.
+        picture_key -> Text,
+        /// A class in the words of the network, or a person's.
+        label -> Text,
+        /// How sure the network is, 0 to 1; null for a person's.
+        score -> Nullable<Float4>,
+        /// Of the box, in px of the frame; so for the other three.
+        left_px -> Float4,
+        top_px -> Float4,
+        right_px -> Float4,
+        bottom_px -> Float4,
+        /// Of the upright picture that box and mask are measured in.
+        frame_width_px -> Int4,
+        frame_height_px -> Int4,
+        /// Its pixels: COCO's compressed counts, of the frame's size; null without a mask.
+        mask -> Nullable<Text>,
+        /// network or person.
+        origin -> Text,
+        /// A person's: confirmed or rejected; null while nobody has decided.
+        decision -> Nullable<Text>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -496,6 +575,25 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// Machines that were invited to run networks.
+    workers (id) {
+        id -> Int8,
+        /// Also the end of its name in the private Redis: hm-worker-NAME.
+        name -> Text,
+        /// BLAKE3 of its token for pictures and networks.
+        secret_hash -> Bytea,
+        /// Hardware address that wakes it; null: nobody does.
+        wake_address -> Nullable<Text>,
+        created_at -> Timestamptz,
+        /// When its token was last used, to a few minutes.
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
 diesel::joinable!(api_tokens -> accounts (account_id));
 diesel::joinable!(edits -> images (image_id));
 diesel::joinable!(facet_counts -> cameras (known_camera_id));
@@ -503,8 +601,12 @@ diesel::joinable!(facet_counts -> lenses (known_lens_id));
 diesel::joinable!(files -> folders (folder_id));
 diesel::joinable!(folders -> vaults (vault_id));
 diesel::joinable!(image_edits -> images (image_id));
+diesel::joinable!(image_results -> images (image_id));
+diesel::joinable!(image_results -> networks (network_id));
 diesel::joinable!(images -> folders (folder_id));
 diesel::joinable!(pictures -> images (image_id));
+diesel::joinable!(regions -> images (image_id));
+diesel::joinable!(regions -> networks (network_id));
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(vault_mounts -> vaults (vault_id));
 
@@ -519,11 +621,14 @@ diesel::allow_tables_to_appear_in_same_query!(
     files,
     folders,
     image_edits,
+    image_results,
     images,
     lenses,
     map_cells,
+    networks,
     pictures,
     place_counts,
+    regions,
     scans,
     searches,
     sessions,
@@ -531,4 +636,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     timeline_days,
     vault_mounts,
     vaults,
+    workers,
 );

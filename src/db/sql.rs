@@ -12,6 +12,7 @@ use diesel::{
     sql_query,
     sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt, Text, Timestamp},
 };
+use pgvector::HalfVector;
 
 use super::query::Condition;
 use crate::models::{Filter, MediaType};
@@ -28,6 +29,7 @@ pub(super) enum Value {
     BigInts(Vec<i64>),
     Integers(Vec<i32>),
     Texts(Vec<String>),
+    Vector(HalfVector),
 }
 
 /// A query that grows: text with `$n` in it, and the values.
@@ -46,6 +48,12 @@ impl Sql {
     /// Adds fixed text; never a value.
     pub(super) fn text(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
+        self
+    }
+
+    /// Adds a whole number as it stands, where a placeholder will not do: in a type, or for a condition of an index.
+    pub(super) fn number(&mut self, number: i64) -> &mut Self {
+        write!(self.text, "{number}").expect("a String takes any text");
         self
     }
 
@@ -76,6 +84,7 @@ impl Sql {
                 Value::BigInts(numbers) => query.bind::<Array<BigInt>, _>(numbers),
                 Value::Integers(numbers) => query.bind::<Array<Integer>, _>(numbers),
                 Value::Texts(texts) => query.bind::<Array<Text>, _>(texts),
+                Value::Vector(vector) => query.bind::<pgvector::sql_types::HalfVector, _>(vector),
             };
         }
         query

@@ -9,7 +9,7 @@ use diesel::{
 };
 
 use super::{
-    query::{CITY, COUNTRY, Condition, One, PlaceColumn, STATE, place_names},
+    query::{CITY, COUNTRY, Condition, One, PlaceColumn, STATE, labels, place_names},
     sql::{Sql, Value, Wanted},
 };
 use crate::models::{
@@ -23,7 +23,7 @@ use crate::models::{
 const MOST_COUNTED: i64 = 50_000;
 /// The same where every image's keywords are taken apart.
 const MOST_TAGGED: i64 = 20_000;
-/// Places that are counted at most.
+/// Places, and things in pictures, that are counted at most.
 const MOST_PLACES: i64 = 50;
 /// Images counted at most below one folder, or in one place.
 const MOST_IN_FOLDER: i64 = 10_000;
@@ -68,7 +68,7 @@ pub fn suggest(conn: &mut PgConnection, filter: &Filter, slot: &Slot, limit: usi
                 return Ok(Vec::new());
             }
             let mut found = Vec::new();
-            for key in ["tag", "camera", "lens", "folder", "city", "country"] {
+            for key in ["tag", "shows", "camera", "lens", "folder", "city", "country"] {
                 let mut some = Asked { conn: &mut *asked.conn, wanted: &wanted, limit: 3 };
                 found.extend(some.values(key, typed)?);
             }
@@ -89,6 +89,7 @@ impl Asked<'_> {
             "camera" => self.names(key, typed, CAMERAS),
             "lens" => self.names(key, typed, LENSES),
             "tag" => self.tags(typed),
+            "shows" => self.labels(typed),
             "folder" => self.folders(typed),
             "year" | "date" => self.years(key, typed),
             "rating" => self.ratings(typed),
@@ -207,6 +208,29 @@ impl Asked<'_> {
         let suggestion = |row: Counted| Suggestion {
             key,
             value: Name { text: row.value.clone(), is_whole: true }.to_string(),
+            is_more: row.count >= MOST_IN_FOLDER,
+            count: row.count,
+            shown: row.value,
+        };
+        Ok(counted.into_iter().map(suggestion).collect())
+    }
+
+    /// What is found in pictures, each counted up to a bound.
+    fn labels(&mut self, typed: &str) -> QueryResult<Vec<Suggestion>> {
+        let names = labels(self.conn, beginning(typed), MOST_PLACES)?;
+        let mut sql = Sql::new("SELECT n.name AS value, c.count, c.count AS total FROM unnest(");
+        sql.bind(Value::Texts(names)).text(
+            ") AS n (name), LATERAL (SELECT count(DISTINCT k.id) AS count FROM (SELECT i.id FROM regions AS r JOIN images AS i ON i.id = r.image_id \
+             WHERE r.label = n.name AND r.decision IS DISTINCT FROM 'rejected' \
+             AND (r.origin = 'person' OR r.decision IS NOT NULL OR r.picture_key = i.picture_key)",
+        );
+        self.wanted.write(&mut sql);
+        sql.text(" LIMIT ").bind(Value::BigInt(MOST_IN_FOLDER)).text(") AS k) AS c WHERE c.count > 0 ORDER BY c.count DESC, n.name LIMIT ");
+        sql.bind(Value::BigInt(self.limit));
+        let counted: Vec<Counted> = sql.query().load(self.conn)?;
+        let suggestion = |row: Counted| Suggestion {
+            key: "shows",
+            value: Name::quoted_where_needed(&row.value).to_string(),
             is_more: row.count >= MOST_IN_FOLDER,
             count: row.count,
             shown: row.value,

@@ -56,6 +56,10 @@ ids! {
     SessionId,
     /// One program that acts for an account.
     TokenId,
+    /// One version of a network that has worked on the library.
+    NetworkId,
+    /// Something that can be seen in an image, and where.
+    RegionId,
 }
 
 #[cfg(test)]

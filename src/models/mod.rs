@@ -7,6 +7,7 @@ mod filter;
 pub mod gazetteer;
 mod id;
 mod image;
+pub mod invitation;
 mod location;
 pub mod map;
 mod picture;
@@ -17,7 +18,9 @@ pub mod vision;
 mod words;
 
 pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaType};
-pub use id::{AccountId, BatchId, FileId, FolderId, ImageId, ParseIdError, ScanId, SearchId, SessionId, TokenId, VaultId};
+pub use id::{
+    AccountId, BatchId, FileId, FolderId, ImageId, NetworkId, ParseIdError, RegionId, ScanId, SearchId, SessionId, TokenId, VaultId,
+};
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
 pub(crate) use location::nfc;
 pub use location::{InvalidPath, RelPath, suffix_of};

@@ -12,7 +12,7 @@ use chrono::{TimeDelta, Utc};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
 use hm::{
     db::{
-        edits::{Selection, apply_edits, undo_batch},
+        edits::{Selection, Turn, apply_edits, turn_batch},
         grouping::split_image,
         searches::upsert_search,
     },
@@ -88,7 +88,7 @@ impl Library {
         say(&all, Change::Set(Value::Rating(Some(4))));
         say(&all[..3], Change::AddKeywords(Keywords::new(["Äpfel", "lake"], ["animal|dog|Zoé"])));
         let taken_back = say(&all[1..], Change::Set(Value::Title(Some("\\. not the end\n\tof 'it'".to_owned()))));
-        undo_batch(conn, "zoé", taken_back).unwrap();
+        turn_batch(conn, "zoé", taken_back, Turn::Back).unwrap();
         upsert_search(conn, "Été", "rating:>=4 tag:dog").unwrap();
         let together: ImageId = lines(conn, "SELECT image_id::text AS line FROM files WHERE name = 'IMG_0-Edit.JPG'")[0].parse().unwrap();
         let apart: FileId = file_id(conn, "IMG_0-Edit.JPG");

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
 use diesel_migrations::MigrationHarness;
 
-use crate::support::TestDatabase;
+use hm::db::vectors::{Vectors, find_vectors};
+
+use crate::support::{self, TestDatabase};
 
 #[derive(QueryableByName)]
 struct Line {
@@ -62,7 +64,7 @@ fn migrating_twice_changes_nothing() {
 #[test]
 fn schema_rs_has_the_columns_of_the_database() {
     let columns = "SELECT table_name || '.' || column_name || ' ' || (is_nullable = 'YES') || ' ' || udt_name AS line
-        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> '__diesel_schema_migrations'";
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN ('__diesel_schema_migrations', 'embeddings')";
     let database = TestDatabase::new();
     let rows = sql_query(columns).load::<Line>(&mut database.connection()).unwrap();
     let in_database: BTreeSet<String> = rows.into_iter().map(|row| row.line).collect();
@@ -110,6 +112,45 @@ fn columns_of(schema: &str) -> BTreeSet<String> {
         }
     }
     columns
+}
+
+/// Where there is no pgvector hm works without; when it comes, the next start makes the table, and the vectors have to be made again.
+#[test]
+fn the_table_of_vectors_comes_with_the_extension() {
+    let database = TestDatabase::new();
+    let conn = &mut database.connection();
+    if !support::has_vectors(conn) {
+        return;
+    }
+    let with_vectors = dump(conn);
+    conn.batch_execute(
+        "DROP TABLE embeddings; DROP EXTENSION vector; INSERT INTO vaults (name) VALUES ('photos');
+         INSERT INTO folders (vault_id, tree, rel_path_bytes, rel_path, name) SELECT id, 'f1', '', '', '' FROM vaults;
+         INSERT INTO images (vault_id, folder_id, base_name, captured_at, captured_at_source, file_count, total_size_bytes, suffixes, has_raw,
+             has_jpeg, has_sidecar, is_video, grouping_rule)
+         SELECT vault_id, id, 'a', '2019-08-03', 'x', 1, 1, '{}', false, true, false, false, 'stem' FROM folders;
+         INSERT INTO networks (kind, name, version, family, title) VALUES ('embed', 'a', '1', 'clip', 'A'), ('detect', 'b', '1', 'yolo11', 'B');
+         INSERT INTO image_results (network_id, image_id, picture_key) SELECT n.id, i.id, 'x' FROM networks AS n, images AS i",
+    )
+    .unwrap();
+    assert_eq!(find_vectors(conn).unwrap(), Vectors::Unused);
+
+    // Somebody who may not install extensions.
+    conn.begin_test_transaction().unwrap();
+    conn.batch_execute("CREATE ROLE hm_plain_reader; SET ROLE hm_plain_reader").unwrap();
+    conn.batch_execute(include_str!("../../src/db/vector_extension.sql")).unwrap();
+    conn.batch_execute(include_str!("../../src/db/embeddings.sql")).unwrap();
+    conn.batch_execute("RESET ROLE").unwrap();
+    assert_eq!(find_vectors(conn).unwrap(), Vectors::Unused);
+    conn.batch_execute("ROLLBACK").unwrap();
+
+    hm::db::migrate(database.url()).unwrap();
+    let conn = &mut database.connection();
+    assert_eq!(dump(conn), with_vectors);
+    assert!(find_vectors(conn).unwrap().is_ready());
+    let done = sql_query("SELECT kind || ' ' || done_count AS line FROM networks ORDER BY kind").load::<Line>(conn).unwrap();
+    let done: Vec<_> = done.into_iter().map(|row| row.line).collect();
+    assert_eq!(done, ["detect 1", "embed 0"], "what was answered without a vector is asked again");
 }
 
 #[derive(QueryableByName)]

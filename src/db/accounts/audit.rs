@@ -34,6 +34,10 @@ pub enum Action {
     TokenAdded,
     /// A token was revoked.
     TokenRevoked,
+    /// A machine was invited to run networks.
+    WorkerInvited,
+    /// It may no more.
+    WorkerRevoked,
 }
 
 impl Action {
@@ -50,6 +54,8 @@ impl Action {
             Self::PasswordChanged => "password-changed",
             Self::TokenAdded => "token-added",
             Self::TokenRevoked => "token-revoked",
+            Self::WorkerInvited => "worker-invited",
+            Self::WorkerRevoked => "worker-revoked",
         }
     }
 }

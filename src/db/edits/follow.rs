@@ -11,9 +11,12 @@ use diesel::{
 };
 
 use super::{Pen, every_field, load_rows, next_batch};
-use crate::models::{
-    ImageId,
-    edit::{Sidecar, Standing, Value, WriteState, reconcile},
+use crate::{
+    db::regions::carry_regions,
+    models::{
+        ImageId,
+        edit::{Sidecar, Standing, Value, WriteState, reconcile},
+    },
 };
 
 /// Who another program is.
@@ -22,13 +25,14 @@ const OUTSIDE: &str = "outside";
 const MERGE: &str = "merge";
 
 /// Compares people's values with what a scan just wrote to `images`, and shows people's values again where they hold. `moves` are files
-/// that went from one image to another: an image that lost all of them gives its edits along.
+/// that went from one image to another: an image that lost all of them gives its edits along, and what people drew in it.
 ///
 /// # Errors
 /// When the database fails.
 pub fn follow_scan(conn: &mut PgConnection, images: &[ImageId], moves: &[(ImageId, ImageId)]) -> QueryResult<()> {
     for (from, to) in emptied(conn, moves)? {
         carry_edits(conn, from, to)?;
+        carry_regions(conn, from, to)?;
     }
     if images.is_empty() {
         return Ok(());
@@ -115,7 +119,8 @@ fn emptied(conn: &mut PgConnection, moves: &[(ImageId, ImageId)]) -> QueryResult
     let left: Vec<ImageId> = moves.iter().map(|(from, _)| *from).collect();
     let rows: Vec<Row> = sql_query(
         "SELECT i.id FROM images AS i WHERE i.id = ANY($1) AND NOT EXISTS (SELECT FROM files AS f WHERE f.image_id = i.id) \
-         AND (EXISTS (SELECT FROM edits AS e WHERE e.image_id = i.id) OR EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id))",
+         AND (EXISTS (SELECT FROM edits AS e WHERE e.image_id = i.id) OR EXISTS (SELECT FROM image_edits AS e WHERE e.image_id = i.id) \
+         OR EXISTS (SELECT FROM regions AS r WHERE r.image_id = i.id AND (r.origin = 'person' OR r.decision IS NOT NULL)))",
     )
     .bind::<Array<BigInt>, _>(left)
     .load(conn)?;

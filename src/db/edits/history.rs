@@ -91,7 +91,7 @@ pub fn list_history(conn: &mut PgConnection, image: ImageId, before: Option<i64>
     rows.into_iter().map(EntryColumns::into_entry).collect()
 }
 
-/// What came of taking a batch back, or of doing it again.
+/// What came of taking something back, or of doing it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Undone {
     /// Images that are as they were before.
@@ -100,40 +100,54 @@ pub struct Undone {
     pub skipped: usize,
 }
 
-/// Takes back what a batch did. A field that somebody changed since stays as it is, but for keywords: of them, only those that the batch
-/// added or removed are taken back.
+/// Which way what was done is turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Taken back.
+    Back,
+    /// Done again after it was taken back.
+    Again,
+}
+
+/// Takes back what a batch did, or does it again. A field that somebody changed since stays as it is, but for keywords: of them, only
+/// those that the batch added or removed are turned.
 ///
 /// # Errors
 /// `NotFound` when there is no such batch; otherwise when the database fails.
-pub fn undo_batch(conn: &mut PgConnection, author: &str, batch: BatchId) -> QueryResult<Undone> {
-    turn_batch(conn, batch, Direction::Back(author))
+pub fn turn_batch(conn: &mut PgConnection, author: &str, batch: BatchId, turn: Turn) -> QueryResult<Undone> {
+    turn_batch_telling(conn, author, batch, turn, &mut |_, _| {})
 }
 
-/// Does again what was taken back of a batch.
+/// As [`turn_batch`], and tells `told` after every so many images how many are done, and of how many.
 ///
 /// # Errors
-/// `NotFound` when there is no such batch; otherwise when the database fails.
-pub fn redo_batch(conn: &mut PgConnection, batch: BatchId) -> QueryResult<Undone> {
-    turn_batch(conn, batch, Direction::Again)
+/// As [`turn_batch`].
+pub fn turn_batch_telling(
+    conn: &mut PgConnection,
+    author: &str,
+    batch: BatchId,
+    turn: Turn,
+    told: &mut dyn FnMut(usize, usize),
+) -> QueryResult<Undone> {
+    conn.transaction(|conn| {
+        let images = images_of(conn, batch)?;
+        let mut undone = Undone::default();
+        let (mut done, total) = (0, images.len());
+        for images in images.chunks(IMAGES_A_STATEMENT) {
+            told(done, total);
+            turn_some(conn, author, batch, images, None, turn, &mut undone)?;
+            done += images.len();
+        }
+        told(done, total);
+        Ok(undone)
+    })
 }
 
-/// Takes back one change of one image alone, whatever its batch did beside it. Otherwise as [`undo_batch`].
+/// Takes back one change of one image alone, or does it again, whatever its batch did beside it. Otherwise as [`turn_batch`].
 ///
 /// # Errors
 /// `NotFound` when the image has no such change; otherwise when the database fails.
-pub fn undo_edit(conn: &mut PgConnection, author: &str, image: ImageId, edit: i64) -> QueryResult<Undone> {
-    turn_edit(conn, image, edit, Direction::Back(author))
-}
-
-/// Does one change of one image again that was taken back.
-///
-/// # Errors
-/// `NotFound` when the image has no such change; otherwise when the database fails.
-pub fn redo_edit(conn: &mut PgConnection, image: ImageId, edit: i64) -> QueryResult<Undone> {
-    turn_edit(conn, image, edit, Direction::Again)
-}
-
-fn turn_edit(conn: &mut PgConnection, image: ImageId, edit: i64, direction: Direction<'_>) -> QueryResult<Undone> {
+pub fn turn_edit(conn: &mut PgConnection, author: &str, image: ImageId, edit: i64, turn: Turn) -> QueryResult<Undone> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
@@ -145,36 +159,20 @@ fn turn_edit(conn: &mut PgConnection, image: ImageId, edit: i64, direction: Dire
             .bind::<BigInt, _>(image)
             .get_result(conn)?;
         let mut undone = Undone::default();
-        turn_some(conn, found.batch_id, &[image], Some(edit), direction, &mut undone)?;
+        turn_some(conn, author, found.batch_id, &[image], Some(edit), turn, &mut undone)?;
         Ok(undone)
     })
 }
 
-#[derive(Clone, Copy)]
-enum Direction<'a> {
-    Back(&'a str),
-    Again,
-}
-
-fn turn_batch(conn: &mut PgConnection, batch: BatchId, direction: Direction<'_>) -> QueryResult<Undone> {
-    conn.transaction(|conn| {
-        let mut images = images_of(conn, batch)?.into_iter().collect::<Vec<_>>();
-        images.dedup();
-        let mut undone = Undone::default();
-        for images in images.chunks(IMAGES_A_STATEMENT) {
-            turn_some(conn, batch, images, None, direction, &mut undone)?;
-        }
-        Ok(undone)
-    })
-}
-
-fn images_of(conn: &mut PgConnection, batch: BatchId) -> QueryResult<BTreeSet<ImageId>> {
+/// The images of a batch, by their ids.
+fn images_of(conn: &mut PgConnection, batch: BatchId) -> QueryResult<Vec<ImageId>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
         image_id: ImageId,
     }
-    let rows: Vec<Row> = sql_query("SELECT image_id FROM edits WHERE batch_id = $1").bind::<BigInt, _>(batch).load(conn)?;
+    let rows: Vec<Row> =
+        sql_query("SELECT DISTINCT image_id FROM edits WHERE batch_id = $1 ORDER BY image_id").bind::<BigInt, _>(batch).load(conn)?;
     if rows.is_empty() {
         return Err(diesel::result::Error::NotFound);
     }
@@ -183,14 +181,15 @@ fn images_of(conn: &mut PgConnection, batch: BatchId) -> QueryResult<BTreeSet<Im
 
 fn turn_some(
     conn: &mut PgConnection,
+    author: &str,
     batch: BatchId,
     images: &[ImageId],
     only: Option<i64>,
-    direction: Direction<'_>,
+    turn: Turn,
     undone: &mut Undone,
 ) -> QueryResult<()> {
     let mut pen = Pen::lock(conn, images, &every_field())?;
-    let back = matches!(direction, Direction::Back(_));
+    let back = turn == Turn::Back;
     // What was done last is taken back first, and done again last.
     let order = if back { "DESC" } else { "ASC" };
     let rows: Vec<EntryColumns> = sql_query(format!(
@@ -226,13 +225,9 @@ fn turn_some(
     }
     undone.changed += changed.len();
     pen.write(conn, "", &mut None)?;
-    let mark = match direction {
-        Direction::Back(_) => "UPDATE edits SET undone_at = now(), undone_by = $2 WHERE id = ANY($1)",
-        Direction::Again => "UPDATE edits SET undone_at = NULL, undone_by = NULL WHERE id = ANY($1) AND $2 IS NOT NULL",
+    let mark = match turn {
+        Turn::Back => "UPDATE edits SET undone_at = now(), undone_by = $2 WHERE id = ANY($1)",
+        Turn::Again => "UPDATE edits SET undone_at = NULL, undone_by = NULL WHERE id = ANY($1) AND $2 IS NOT NULL",
     };
-    let by = match direction {
-        Direction::Back(author) => author,
-        Direction::Again => "",
-    };
-    sql_query(mark).bind::<Array<BigInt>, _>(turned).bind::<Text, _>(by).execute(conn).map(|_| ())
+    sql_query(mark).bind::<Array<BigInt>, _>(turned).bind::<Text, _>(author).execute(conn).map(|_| ())
 }

@@ -19,7 +19,7 @@ use diesel::{
     sql_types::{BigInt, Binary, Nullable, Text},
 };
 
-use super::{CARDS_HEAD, CARDS_TAIL, GalleryCard};
+use super::{GalleryCard, list_cards_by_id};
 use crate::{
     db::{
         sql::{Sql, Value, Wanted},
@@ -263,12 +263,7 @@ fn count(images: &[Match]) -> TimelineDay {
 }
 
 fn cards(conn: &mut PgConnection, images: &[Match]) -> QueryResult<Vec<GalleryCard>> {
-    if images.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut sql = Sql::new(CARDS_HEAD);
-    sql.text("SELECT unnest(").bind(Value::BigInts(images.iter().map(|image| image.id.0).collect())).text(") AS id").text(CARDS_TAIL);
-    sql.query().load(conn)
+    list_cards_by_id(conn, &images.iter().map(|image| image.id).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

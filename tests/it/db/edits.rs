@@ -4,8 +4,8 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::T
 use hm::{
     db::{
         edits::{
-            Batch, Keep, OutboxCount, PendingField, Selection, Undone, apply_edits, count_outbox, follow_scan, list_history, list_outbox,
-            list_write_backs, record_conflict, record_failed, record_written, redo_batch, resolve_conflict, retry_failed, undo_batch,
+            Batch, Keep, OutboxCount, PendingField, Selection, Turn, Undone, apply_edits, count_outbox, follow_scan, list_history,
+            list_outbox, list_write_backs, record_conflict, record_failed, record_written, resolve_conflict, retry_failed, turn_batch,
         },
         gallery::list_cards,
         grouping::{merge_images, split_image},
@@ -123,7 +123,7 @@ fn an_edit_is_shown_found_remembered_and_waiting_at_once() {
     assert_eq!(list_history(conn, id, None, 100).unwrap().len(), 9);
 
     // Taken back before it was written, nothing is left to be done.
-    let undone = undo_batch(conn, "max", batch.id.unwrap()).unwrap();
+    let undone = turn_batch(conn, "max", batch.id.unwrap(), Turn::Back).unwrap();
     assert_eq!(undone, Undone { changed: 1, skipped: 0 });
     assert_eq!(shown(conn, id), before);
     assert!(outbox(conn).is_empty());
@@ -131,10 +131,10 @@ fn an_edit_is_shown_found_remembered_and_waiting_at_once() {
     let history = list_history(conn, id, None, 100).unwrap();
     assert!(history.len() == 9 && history.iter().all(|entry| entry.author == "zoe" && entry.undone.as_ref().unwrap().1 == "max"));
 
-    assert_eq!(redo_batch(conn, batch.id.unwrap()).unwrap(), Undone { changed: 1, skipped: 0 });
+    assert_eq!(turn_batch(conn, "max", batch.id.unwrap(), Turn::Again).unwrap(), Undone { changed: 1, skipped: 0 });
     assert_eq!(shown(conn, id), row);
     assert_eq!(count_outbox(conn).unwrap().pending, 9);
-    assert!(undo_batch(conn, "max", BatchId(999_999)).is_err());
+    assert!(turn_batch(conn, "max", BatchId(999_999), Turn::Back).is_err());
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn many_images_change_at_once_and_back() {
     // One image was rated since: that stays, its keywords are still taken back.
     let one = ImageId(lines(conn, "SELECT min(id)::text AS line FROM images WHERE has_raw")[0].parse().unwrap());
     edit(conn, one, &[set(Field::Rating, json!(1)), Change::AddKeywords(keywords(&["mine"]))]);
-    let undone = undo_batch(conn, "zoe", batch.id.unwrap()).unwrap();
+    let undone = turn_batch(conn, "zoe", batch.id.unwrap(), Turn::Back).unwrap();
     assert_eq!(undone, Undone { changed: 6000, skipped: 1 });
     let row = shown(conn, one);
     assert_eq!(
@@ -240,7 +240,7 @@ fn a_scan_compares_with_what_people_say() {
         (newest.author.as_str(), newest.before, newest.after),
         ("outside", value(Field::Title, json!("Ours")), value(Field::Title, json!("Theirs")))
     );
-    assert_eq!(undo_batch(conn, "zoe", newest.batch).unwrap(), Undone { changed: 1, skipped: 0 });
+    assert_eq!(turn_batch(conn, "zoe", newest.batch, Turn::Back).unwrap(), Undone { changed: 1, skipped: 0 });
     assert_eq!(outbox(conn)[1], format!("{id} title \"Ours\" \"Theirs\" pending"));
 }
 
@@ -267,12 +267,12 @@ fn a_conflict_is_ended_by_choosing_a_side() {
     let newest = list_history(conn, id, None, 1).unwrap().remove(0);
     let sides = (value(Field::Rating, json!(1)), value(Field::Rating, json!(5)));
     assert_eq!((newest.batch, (newest.before, newest.after)), (batch, sides), "what the vault said is not forgotten");
-    undo_batch(conn, "zoe", batch).unwrap();
+    turn_batch(conn, "zoe", batch, Turn::Back).unwrap();
     assert_eq!((outbox(conn), shown(conn, id).rating), (Vec::<String>::new(), Some(1)));
     conflict(conn);
     let batch = resolve_conflict(conn, "zoe", id, Field::Rating, Keep::Theirs).unwrap().unwrap();
     assert_eq!((outbox(conn), shown(conn, id).rating), (vec![format!("{id} rating 1 1 written")], Some(1)));
-    undo_batch(conn, "zoe", batch).unwrap();
+    turn_batch(conn, "zoe", batch, Turn::Back).unwrap();
     assert_eq!((outbox(conn), shown(conn, id).rating), (vec![format!("{id} rating 5 1 pending")], Some(5)));
     assert!(resolve_conflict(conn, "zoe", ImageId(999), Field::Rating, Keep::Ours).is_err());
 }
@@ -416,7 +416,7 @@ fn what_was_said_of_an_image_holds_for_what_is_split_from_it() {
     follow_scan(conn, &[old, new], &[]).unwrap();
     assert_eq!((shown(conn, new).rating, list_history(conn, new, None, 9).unwrap().len()), (Some(5), 1));
     run(conn, &format!("DELETE FROM image_edits WHERE image_id = {old}"));
-    assert_eq!(undo_batch(conn, "zoe", batch.id.unwrap()).unwrap().skipped, 0);
+    assert_eq!(turn_batch(conn, "zoe", batch.id.unwrap(), Turn::Back).unwrap().skipped, 0);
     assert_eq!(shown(conn, new).rating, None);
 }
 

@@ -4,7 +4,7 @@
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
 use hm::{
     db::{
-        edits::{Selection, apply_edits, list_outbox, undo_batch},
+        edits::{Selection, Turn, apply_edits, list_outbox, turn_batch},
         gallery::list_cards,
         places::name_coordinates,
     },
@@ -123,7 +123,7 @@ fn names_become_the_owners_only_when_asked_and_can_be_taken_back() {
     let named = |text: &str| Some(text.to_owned());
     let munich = Place { city: named("Munich"), state: named("Bavaria"), country: named("Germany"), country_code: named("DE") };
     assert_eq!(outbox.iter().map(|entry| (entry.image, &entry.standing.value)).collect::<Vec<_>>(), [(old, &Value::Place(munich))]);
-    undo_batch(conn, "owner", batch.id.unwrap()).unwrap();
+    turn_batch(conn, "owner", batch.id.unwrap(), Turn::Back).unwrap();
     assert_eq!(names(conn, old), "- / - / Munich / Bavaria / Germany / DE");
     // Coordinates and their names in one action: the names are those of the new place.
     let gps = Gps { latitude_deg: 47.3769, longitude_deg: 8.5417, altitude_m: None };

@@ -68,6 +68,8 @@ struct Known {
     edit: Option<&'static str>,
     /// Its first file has the content of every other twin's.
     is_twin: bool,
+    /// What is seen in it.
+    seen: Vec<&'static str>,
     /// Name, format, role, software, and whether it is broken.
     files: Vec<(String, &'static str, &'static str, Option<&'static str>, bool)>,
     /// Names from the vault's root down, the vault's name first.
@@ -167,6 +169,16 @@ impl Known {
         .bind::<Nullable<Text>, _>(self.edit)
         .execute(conn)
         .unwrap();
+        for label in &self.seen {
+            sql_query(
+                "INSERT INTO regions (image_id, picture_key, label, left_px, top_px, right_px, bottom_px, frame_width_px, frame_height_px, origin) \
+                 VALUES ($1, '', $2, 0, 0, 1, 1, 4, 3, 'person')",
+            )
+            .bind::<BigInt, _>(id.0)
+            .bind::<Text, _>(label)
+            .execute(conn)
+            .unwrap();
+        }
         if self.is_twin {
             sql_query("UPDATE files SET fingerprint = '\\x07' WHERE image_id = $1 AND role = 'ORIGINAL'")
                 .bind::<BigInt, _>(id.0)
@@ -245,6 +257,9 @@ fn holds(known: &Known, term: &Term) -> bool {
         }
         Term::Camera(name) => known.camera.as_deref().is_some_and(|camera| is_like(camera, name, true)),
         Term::Lens(name) => known.lens.as_deref().is_some_and(|lens| is_like(lens, name, true)),
+        Term::Shows(name) => known.seen.iter().any(|label| glob(&fold(&name.text), &fold(label))),
+        // An order leaves nothing out; where nobody follows it, nothing passes.
+        Term::Like(_) => false,
         Term::Title(name) => known.title.as_deref().is_some_and(|title| is_like(title, name, true)),
         Term::Description(name) => known.description.as_deref().is_some_and(|text| is_like(text, name, true)),
         Term::Tag(name) => {
@@ -284,6 +299,7 @@ fn holds(known: &Known, term: &Term) -> bool {
             Has::Lens => known.lens.is_some(),
             Has::Place => known.city.is_some() || known.country.is_some(),
             Has::Edits => known.edit.is_some(),
+            Has::Regions => !known.seen.is_empty(),
         }),
         Term::Is(all) => all.iter().any(|is| match is {
             Is::Unrated => known.rating.unwrap_or(0) == 0,
@@ -417,6 +433,7 @@ fn random_library(count: usize) -> Library {
         known.focal_length_mm = [None, Some(24.0), Some(35.0)][pick(3)];
         known.size_bytes = [0, 1000, 25_000_000][pick(3)];
         known.size_px = [None, Some((4000, 3000)), Some((6000, 4000))][pick(3)];
+        known.seen = [vec![], vec![], vec!["dog"], vec!["Dog", "traffic light"]][pick(4)].clone();
         known.city = [None, None, Some("Zürich"), Some("New York")][pick(4)].map(str::to_owned);
         known.country = [None, Some(("Norway", "NO")), Some(("Switzerland", "CH"))][pick(3)];
         known.gps =
