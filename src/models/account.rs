@@ -17,10 +17,12 @@ pub const LONGEST_NAME: usize = 60;
 /// How many failures lock a name or an address out, and for how long.
 pub const LOCK_MINUTES: i32 = 15;
 
-/// What an account may do; a later one may do all that an earlier one may.
+/// What whoever asks may do; a later one may do all that an earlier one may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// A machine that was invited to run networks: fetches pictures and networks, and nothing else. No account has this role.
+    Worker,
     /// Looks at everything, changes nothing but its own password and tokens.
     Viewer,
     /// Also rates, tags, places, groups, and starts scans.
@@ -30,12 +32,13 @@ pub enum Role {
 }
 
 impl Role {
-    /// All of them, from the least.
+    /// All that an account can have, from the least.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Editor, Self::Owner];
 
     /// The word in forms, in the database and on the command line.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Worker => "worker",
             Self::Viewer => "viewer",
             Self::Editor => "editor",
             Self::Owner => "owner",
@@ -45,6 +48,7 @@ impl Role {
     /// What it may do, for people.
     pub fn help(self) -> &'static str {
         match self {
+            Self::Worker => "fetches pictures and networks for a machine that was invited to work",
             Self::Viewer => "looks at everything, changes nothing",
             Self::Editor => "looks, rates, tags, places and groups, and starts scans",
             Self::Owner => "does all that can be done, manages accounts and reads the audit log",
@@ -233,11 +237,13 @@ mod tests {
 
     #[test]
     fn a_role_may_do_what_the_ones_below_it_may() {
-        assert!(Role::Owner > Role::Editor && Role::Editor > Role::Viewer);
+        assert!(Role::Owner > Role::Editor && Role::Editor > Role::Viewer && Role::Viewer > Role::Worker);
         for role in Role::ALL {
             assert_eq!(role.word().parse(), Ok(role));
         }
-        assert_eq!("root".parse::<Role>(), Err(AccountError::Role));
+        for word in ["root", "worker"] {
+            assert_eq!(word.parse::<Role>(), Err(AccountError::Role), "{word}");
+        }
     }
 
     #[test]

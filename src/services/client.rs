@@ -20,6 +20,7 @@ use super::{
     guard::{Answer, Request, write_line},
     layout::Layout,
     logs,
+    redis_talk::own_secret,
 };
 use crate::config::Config;
 
@@ -64,10 +65,23 @@ impl Services {
     /// # Errors
     /// As [`Services::open`].
     pub fn open_through(config: &Config, program: &Path) -> Result<Self, ServicesError> {
+        Self::open_those(config, program, true)
+    }
+
+    /// Makes sure that Redis runs, for a process that has no questions to the database.
+    ///
+    /// # Errors
+    /// As [`Services::open`].
+    pub fn open_redis(config: &Config) -> Result<Self, ServicesError> {
+        Self::open_those(config, &own_program(), false)
+    }
+
+    fn open_those(config: &Config, program: &Path, with_postgres: bool) -> Result<Self, ServicesError> {
         let layout = Layout::new(&config.data_dir);
-        let request = Request { postgres: config.database.url.is_empty(), redis: config.redis.url.is_empty() };
-        let database_url = if request.postgres { private_database_url(&layout) } else { config.database.url.expose().to_owned() };
-        let redis_url = if request.redis { private_redis_url(&layout) } else { config.redis.url.expose().to_owned() };
+        let request = Request { postgres: with_postgres && config.database.url.is_empty(), redis: config.redis.url.is_empty() };
+        let is_private = config.database.url.is_empty();
+        let database_url = if is_private { private_database_url(&layout) } else { config.database.url.expose().to_owned() };
+        let redis_url = if request.redis { private_redis_url(&layout)? } else { config.redis.url.expose().to_owned() };
         let held = if request.postgres || request.redis {
             let guard = GuardProgram { program: program.to_owned(), config: config.clone(), layout };
             let stream = guard.join(request)?;
@@ -294,8 +308,10 @@ fn private_database_url(layout: &Layout) -> String {
     format!("postgres:///postgres?host={}&user=hm", encoded(&layout.sockets()))
 }
 
-fn private_redis_url(layout: &Layout) -> String {
-    format!("unix://{}", encoded(&layout.redis_socket()))
+/// With the secret, which Redis asks for once another machine may come: then its clients here need not be started again.
+fn private_redis_url(layout: &Layout) -> Result<String, ServicesError> {
+    layout.create()?;
+    Ok(format!("unix://{}?user=default&pass={}", encoded(&layout.redis_socket()), own_secret(layout)?))
 }
 
 fn encoded(path: &Path) -> String {
@@ -309,11 +325,11 @@ mod tests {
     #[test]
     fn paths_with_blanks_make_whole_urls() {
         let layout = Layout::new(Path::new("/Users/zoë/Library/Application Support/hm"));
+        assert_eq!(encoded(&layout.redis_socket()), "/Users/zo%C3%AB/Library/Application%20Support/hm/run/sockets/redis.sock");
         assert_eq!(
             private_database_url(&layout),
             "postgres:///postgres?host=/Users/zo%C3%AB/Library/Application%20Support/hm/run/sockets&user=hm"
         );
-        assert!(private_redis_url(&layout).starts_with("unix:///Users/zo%C3%AB/Library/Application%20Support/"));
     }
 
     #[test]

@@ -86,6 +86,22 @@ pub enum ServicesError {
         /// Its log.
         log_file: PathBuf,
     },
+    /// Redis does not take a setting.
+    #[error("the private Redis refuses `{command}`: {problem}")]
+    Redis {
+        /// The first words of the command.
+        command: String,
+        /// What it said.
+        problem: String,
+    },
+    /// There is no port left for other machines.
+    #[error("the ports {first} to {last} are all taken\nhint: choose another for Redis with --redis-port")]
+    NoPort {
+        /// The first that was tried.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
     /// What the guard answered, which has its own hint.
     #[error("{0}")]
     Refused(String),

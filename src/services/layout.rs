@@ -58,6 +58,16 @@ impl Layout {
         self.data_dir.join("redis.unreadable")
     }
 
+    /// The secret of this machine's own processes towards Redis.
+    pub(super) fn redis_secret(&self) -> PathBuf {
+        self.data_dir.join("redis.secret")
+    }
+
+    /// Who may come to Redis from other machines, and through which port.
+    pub(super) fn redis_door(&self) -> PathBuf {
+        self.data_dir.join("redis.door")
+    }
+
     /// Held by the one guard.
     pub(super) fn lock(&self) -> PathBuf {
         self.data_dir.join("run/guard.lock")

@@ -13,11 +13,14 @@
 //! killed leaves orphans; its successor, which alone holds the lock, ends them cleanly and starts anew, and the processes that
 //! were connected start that successor and join it.
 //!
-//! Both services listen on unix sockets only, in a folder that only their own user may enter; that is the whole access control.
+//! Both services listen on unix sockets only, in a folder that only their own user may enter; that is the whole access control, until
+//! another machine is invited to work: then Redis also listens on a port, for users with a password who may do what a worker has to
+//! ([`Door`]), and its unnamed user needs this machine's own secret.
 //! Apart because nothing else starts long-lived processes. May import config only.
 
 mod account;
 mod client;
+mod door;
 mod error;
 mod guard;
 mod layout;
@@ -26,9 +29,12 @@ mod postgres;
 mod process;
 mod programs;
 mod redis_server;
+mod redis_talk;
 
 pub use client::Services;
+pub use door::{Admitted, Door};
 pub use error::ServicesError;
 pub use guard::run as run_guard;
 pub use layout::free_bytes;
+pub use postgres::total_memory_bytes;
 pub use programs::{ClientPrograms, PostgresPrograms, RedisProgram};

@@ -266,7 +266,7 @@ fn shared_buffers_mib(memory_bytes: u64) -> u64 {
 }
 
 /// The machine's memory; 1 GiB where it cannot be asked.
-fn total_memory_bytes() -> u64 {
+pub fn total_memory_bytes() -> u64 {
     #[cfg(target_os = "linux")]
     {
         let facts = rustix::system::sysinfo();

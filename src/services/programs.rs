@@ -32,7 +32,7 @@ pub struct PostgresPrograms {
     pub version: String,
     /// Whether the extension `ltree`, which hm needs, lies beside it.
     pub has_ltree: bool,
-    /// Whether the extension `vector` lies beside it: searching by words will need it.
+    /// Whether the extension `vector` lies beside it, which searching by words needs.
     pub has_vector: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The private Redis: configured through stdin, on a unix socket, keeping its work over restarts in an append-only file.
+//! The private Redis: configured through stdin, on a unix socket, keeping its work over restarts in an append-only file. Other machines
+//! come through its [`Door`](super::Door), while any is invited.
 //!
 //! Nothing is lost with it, so a Redis that cannot read its own files gets an empty folder and the old one is set aside.
 
@@ -16,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{
     ServicesError,
     account::Account,
+    door::Guests,
     guard::{Service, remove_if_there},
     layout::Layout,
     logs,
@@ -56,10 +58,11 @@ impl Redis {
         let log_file = self.layout.log("redis");
         let log_start = logs::end_of(&log_file);
         let log = logs::open(&log_file)?;
+        let settings = settings(&folder, &socket, &Guests::read(&self.layout)?.settings(&self.layout)?);
         let mut command = account.command(&program.path);
         command.arg("-").stdin(Stdio::piped()).stdout(duplicate(&log, &log_file)?).stderr(log);
         let mut child = command.spawn().map_err(|source| ServicesError::Write { path: program.path.clone(), source })?;
-        let told = child.stdin.take().map(|mut stdin| stdin.write_all(settings(&folder, &socket).as_bytes()));
+        let told = child.stdin.take().map(|mut stdin| stdin.write_all(settings.as_bytes()));
         let mut exit = None;
         let done = process::wait_until(START_PATIENCE, || {
             exit = child.try_wait().ok().flatten();
@@ -117,9 +120,9 @@ impl Service for Redis {
 }
 
 /// The configuration, which goes through stdin.
-fn settings(folder: &Path, socket: &Path) -> String {
+fn settings(folder: &Path, socket: &Path, door: &str) -> String {
     format!(
-        "port 0\nunixsocket {}\nunixsocketperm 700\ndir {}\ndaemonize no\nsave \"\"\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n",
+        "{door}unixsocket {}\nunixsocketperm 700\ndir {}\ndaemonize no\nsave \"\"\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n",
         quoted(socket),
         quoted(folder)
     )
@@ -138,7 +141,8 @@ fn answers(socket: &Path) -> bool {
         stream.write_all(b"PING\r\n")?;
         let mut answer = [0; 5];
         stream.read_exact(&mut answer)?;
-        Ok::<bool, std::io::Error>(answer == *b"+PONG")
+        // One that asks for a password has read its file, too.
+        Ok::<bool, std::io::Error>(answer == *b"+PONG" || answer == *b"-NOAU")
     };
     ask().unwrap_or(false)
 }
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn paths_are_one_word_of_the_configuration() {
-        let text = settings(Path::new("/a b/\"c\"/redis"), Path::new("/s/redis.sock"));
+        let text = settings(Path::new("/a b/\"c\"/redis"), Path::new("/s/redis.sock"), "port 0\n");
         assert!(text.contains("\ndir \"/a b/\\\"c\\\"/redis\"\n"), "{text}");
         assert!(text.starts_with("port 0\nunixsocket \"/s/redis.sock\"\n"), "{text}");
     }

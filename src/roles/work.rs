@@ -1,0 +1,263 @@
+//! `hm work`: runs the networks, for the library of this machine or for one that invited it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use rustix::process::nice;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::{Exit, host::host_name};
+use crate::{
+    cli::WorkArgs,
+    config::Config,
+    infer::{
+        engine::{self, Device, device_name},
+        shelf::Shelf,
+    },
+    models::invitation::Invitation,
+    queue::{Queue, Settings},
+    services::Services,
+    work::{self, Engine, Http, Local, Plan, QueueDesk, Server, Summary},
+};
+
+/// How far a worker beside the server stands back.
+const NICE: i32 = 15;
+/// Pictures at a time on a GPU, to begin with: it is halved where the memory does not take so many.
+const GPU_BATCH: usize = 64;
+/// Pictures at a time on the CPU: more of them are no quicker, and the first waits for the last.
+const CPU_BATCH: usize = 8;
+/// Memory that a picture may need on the CPU, in bytes: with less of it free, there are fewer at a time.
+const CPU_BYTES_A_PICTURE: u64 = 256 << 20;
+/// Pause between two attempts to reach the queue at the start.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs the role until Ctrl-C or SIGTERM, or with `--once` until nothing is left to do.
+///
+/// # Errors
+/// When there is no GPU and one is asked for, the invitation cannot be kept, or the private Redis does not start. A server, Redis or
+/// network that is away is no error: they are waited for.
+pub(super) fn run(args: &WorkArgs, config: &Config) -> anyhow::Result<Exit> {
+    if args.beside_server {
+        // Without it the machine is a little slower for others.
+        let _ = nice(NICE);
+    }
+    let device = engine::device(args.gpu).map_err(|error| anyhow!("{error}"))?;
+    let threads = use_threads(config)?;
+    if let Some(invitation) = &args.join {
+        keep(invitation, config)?;
+        tracing::info!("this machine now works for {}; the invitation is kept in {}", invitation.server, invitation_file(config).display());
+    }
+    let invitation = if args.beside_server { None } else { args.join.clone().map_or_else(|| kept(config), |word| Ok(Some(word)))? };
+    let stop = stop_flag()?;
+    if args.beside_server {
+        stop_with_standard_input(Arc::clone(&stop));
+    }
+    let plan = plan(args, config, &device, threads);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let shelf = Shelf::new(&config.models.dir);
+    let host = host_name(config)?;
+    let summary = match invitation {
+        Some(invitation) => {
+            let Some(queue) = reach(&runtime, &invitation.redis_url(), &stop) else { return Ok(Exit::Interrupted) };
+            let desk = QueueDesk::new(queue, runtime.handle().clone(), &invitation.name, &host);
+            let server = Server::new(&invitation.server, &invitation.token);
+            let engine = Engine::new(shelf, device, Some(server.clone()));
+            work::work(desk, Http::new(server), engine, plan, Arc::clone(&stop))
+        }
+        None => {
+            let services = Services::open_redis(config).context("while starting the private Redis")?;
+            let Some(queue) = reach(&runtime, services.redis_url(), &stop) else { return Ok(Exit::Interrupted) };
+            let desk = QueueDesk::new(queue, runtime.handle().clone(), &host.to_lowercase(), &host);
+            let engine = Engine::new(shelf, device, None);
+            work::work(desk, Local::new(config.thumbs.dir.clone()), engine, plan, Arc::clone(&stop))
+        }
+    };
+    let summary = summary.map_err(|error| anyhow!("{error}"))?;
+    tell(&summary);
+    Ok(if args.once || args.beside_server { Exit::Done } else { Exit::Interrupted })
+}
+
+fn tell(summary: &Summary) {
+    let Summary { answered, failed, given_back, busy, busy_share } = summary;
+    tracing::info!(
+        "ended: {answered} answers, {failed} of them failures; {given_back} tasks given back; the device computed for {:.1} s, {:.0} % of the time",
+        busy.as_secs_f32(),
+        busy_share * 100.0
+    );
+}
+
+/// The queue, waited for; none when the worker is asked to stop before.
+fn reach(runtime: &tokio::runtime::Runtime, url: &str, stop: &AtomicBool) -> Option<Queue> {
+    let mut is_said = false;
+    while !stop.load(Ordering::Relaxed) {
+        match runtime.block_on(Queue::connect(url)) {
+            Ok(queue) => return Some(queue.with_settings(settings())),
+            Err(error) if is_said => tracing::debug!("the queue is still away: {error}"),
+            Err(error) => {
+                tracing::warn!("the queue does not answer, and is asked again until it does: {error}");
+                is_said = true;
+            }
+        }
+        for _ in 0..20 {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            thread::sleep(PAUSE / 20);
+        }
+    }
+    None
+}
+
+/// What is agreed on with the servers. Tests of what happens when workers die do not wait for a minute each time.
+fn settings() -> Settings {
+    let settings = Settings::default();
+    #[cfg(debug_assertions)]
+    if let Some(lease_ms) = std::env::var("HM_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok()) {
+        return Settings { lease: Duration::from_millis(lease_ms), ..settings };
+    }
+    settings
+}
+
+/// Lets the networks use so many threads as configured; how many that are.
+fn use_threads(config: &Config) -> anyhow::Result<usize> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = if config.work.threads == 0 { cores } else { config.work.threads };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("while starting the threads of the networks")?;
+    Ok(threads)
+}
+
+fn plan(args: &WorkArgs, config: &Config, device: &Device, threads: usize) -> Plan {
+    let is_cpu = matches!(device, Device::Cpu);
+    let memory_bytes = if is_cpu { available_memory_bytes() } else { None };
+    let by_device = if is_cpu {
+        memory_bytes.map_or(CPU_BATCH, |bytes| usize::try_from(bytes / CPU_BYTES_A_PICTURE).unwrap_or(CPU_BATCH).clamp(1, CPU_BATCH))
+    } else {
+        GPU_BATCH
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    Plan {
+        device: if is_cpu { format!("CPU, {threads} {}", if threads == 1 { "thread" } else { "threads" }) } else { device_name(device) },
+        memory_bytes,
+        batch_size: if config.work.batch_size == 0 { by_device } else { config.work.batch_size },
+        // On the CPU the networks want the cores themselves.
+        preparers: if is_cpu { (threads / 4).max(1) } else { cores },
+        once: args.once,
+    }
+}
+
+/// Memory that is free or can be freed, in bytes, where the system says.
+fn available_memory_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// Set by Ctrl-C and SIGTERM; a second one ends the process at once.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the first finds the flag unset.
+        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&asked))?;
+        signal_hook::flag::register(signal, Arc::clone(&asked))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// The server holds the other end: it closes however the server ends.
+fn stop_with_standard_input(stop: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        let mut byte = [0];
+        while !matches!(std::io::stdin().read(&mut byte), Ok(0) | Err(_)) {}
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+fn invitation_file(config: &Config) -> PathBuf {
+    config.data_dir.join("invitation")
+}
+
+/// Keeps the invitation where only the user hm runs as can read it.
+fn keep(invitation: &Invitation, config: &Config) -> anyhow::Result<()> {
+    let path = invitation_file(config);
+    write_private(&path, format!("{invitation}\n").as_bytes())
+        .with_context(|| format!("while keeping the invitation in `{}`", path.display()))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+/// The invitation that was kept, if any was.
+fn kept(config: &Config) -> anyhow::Result<Option<Invitation>> {
+    let path = invitation_file(config);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let invitation =
+                text.parse().map_err(|error| anyhow!("`{}`: {error}\nhint: join again, or remove the file", path.display()))?;
+            tracing::info!("working for the library that invited this machine; remove `{}` to work for its own", path.display());
+            Ok(Some(invitation))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("while reading `{}`", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn an_invitation_is_kept_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::load(None).unwrap();
+        config.move_data_dir(&dir.path().join("data"));
+        assert_eq!(kept(&config).unwrap(), None);
+        let invitation = Invitation {
+            name: "attic".into(),
+            server: "http://192.168.1.5:8017".into(),
+            token: crate::models::account::Secret::random().expose_token(),
+            redis: "redis://192.168.1.5:8018".into(),
+            user: "hm-worker-attic".into(),
+            password: "0a1b".into(),
+        };
+        keep(&invitation, &config).unwrap();
+        keep(&invitation, &config).unwrap();
+        assert_eq!(kept(&config).unwrap(), Some(invitation));
+        assert_eq!(fs::metadata(invitation_file(&config)).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(invitation_file(&config), "hm1.x").unwrap();
+        assert!(kept(&config).unwrap_err().to_string().contains("hint: "));
+    }
+
+    #[test]
+    fn batches_are_sized_by_the_settings_or_the_device() {
+        let mut config = Config::load(None).unwrap();
+        let args = WorkArgs { gpu: false, join: None, once: true, beside_server: false };
+        let by_device = plan(&args, &config, &Device::Cpu, 4);
+        assert!((1..=CPU_BATCH).contains(&by_device.batch_size), "{by_device:?}");
+        assert_eq!((by_device.device.as_str(), by_device.preparers), ("CPU, 4 threads", 1));
+        config.work.batch_size = 3;
+        assert_eq!(plan(&args, &config, &Device::Cpu, 1).batch_size, 3);
+    }
+}
