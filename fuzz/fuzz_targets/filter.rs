@@ -4,7 +4,7 @@
 
 use hm::models::{
     Cursor, Filter, Query,
-    query::{Completion, DEEPEST, MOST_TERMS},
+    query::{Completion, DEEPEST, MOST_TERMS, Term},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -20,6 +20,16 @@ fn measure(query: &Query) -> (usize, usize) {
             let all = parts.iter().map(measure);
             all.fold((0, 0), |(terms, depth), (more, deep)| (terms + more, depth.max(deep)))
         }
+    }
+}
+
+/// How many orders there are, wherever they stand.
+fn orders(query: &Query) -> usize {
+    match query {
+        Query::Term(Term::Like(_)) => 1,
+        Query::Term(_) => 0,
+        Query::Not(inner) => orders(inner),
+        Query::And(parts) | Query::Or(parts) => parts.iter().map(orders).sum(),
     }
 }
 
@@ -40,6 +50,8 @@ fuzz_target!(|text: &str| {
         Ok(query) => {
             let (terms, depth) = measure(&query);
             assert!(terms <= MOST_TERMS && depth <= DEEPEST);
+            assert_eq!(orders(&query), usize::from(query.like().is_some()), "one order at most, and it must hold");
+            assert_eq!(orders(&query.without_like()), 0);
             let printed = query.to_string();
             assert_eq!(printed.parse::<Query>().as_ref(), Ok(&query), "{printed}");
         }

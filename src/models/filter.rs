@@ -161,6 +161,12 @@ impl Filter {
         Self::KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect()
     }
 
+    /// What it asks of each image alone, without the `like:` that puts them into an order.
+    #[must_use]
+    pub fn without_like(&self) -> Self {
+        Self { query: self.query.without_like(), ..self.clone() }
+    }
+
     /// The whole filter as one query, as it is saved: what the address says by other keys goes in front. A folder is named by its
     /// path inside its vault.
     pub fn to_query(&self, folder_path: Option<&str>) -> Query {

@@ -2,11 +2,11 @@
 
 use hm::models::{
     Filter, Query,
-    query::{Completion, LONGEST_QUERY},
+    query::{Completion, LONGEST_QUERY, Term},
 };
 use proptest::prelude::*;
 
-use crate::support::queries::query;
+use crate::support::queries::{like, query};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -21,8 +21,24 @@ proptest! {
     }
 
     #[test]
+    fn one_order_goes_with_any_conditions_and_stands_alone(query in query(), like in like(), other in like()) {
+        let order = Query::Term(Term::Like(like.clone()));
+        let ordered = Query::all([query.clone(), order.clone()]);
+        prop_assert_eq!(ordered.to_string().parse::<Query>(), Ok(ordered.clone()));
+        prop_assert_eq!((ordered.like(), ordered.without_like()), (Some(&like), query.clone()));
+        for wrong in [
+            Query::all([ordered.clone(), Query::Term(Term::Like(other))]),
+            Query::any([query, order.clone(), Query::Term(Term::Words("x".into()))]),
+            Query::Not(Box::new(ordered)),
+        ] {
+            let error = wrong.to_string().parse::<Query>().unwrap_err();
+            prop_assert!(error.found.to_lowercase().starts_with("like:"), "{}", error);
+        }
+    }
+
+    #[test]
     fn any_text_is_a_query_or_an_error_at_a_place_inside_it(
-        text in r#"([a-z]{1,3}|[()|"* -]|rating:|date:|tag:|near:|[0-9.,<>=-]{1,4}|\PC|OR |NOT |\u{212a}ey:){0,24}"#,
+        text in r#"([a-z]{1,3}|[()|"* -]|rating:|date:|tag:|near:|like:|image:|region:|[0-9.,<>=-]{1,4}|\PC|OR |NOT |\u{212a}ey:){0,24}"#,
     ) {
         match text.parse::<Query>() {
             Ok(query) => prop_assert_eq!(query.to_string().parse::<Query>(), Ok(query)),

@@ -32,6 +32,12 @@ pub const KEYS: &[KeyHelp] = &[
         "keyword, or a level of a hierarchical one, with all that lies below",
         &["tag:animal", "tag:animal|dog", "tag:veh*", "-tag:private"],
     ),
+    key(
+        "shows",
+        &["object", "sees"],
+        "what a network or a person found in the picture, by its whole name; * stands for any letters",
+        &["shows:dog", "shows:\"traffic light\"", "-shows:person"],
+    ),
     key("title", &[], "a part of the title, or the whole title in quotes", &["title:sunrise"]),
     key("description", &["caption"], "a part of the description, or the whole in quotes", &["description:lake"]),
     key(
@@ -69,6 +75,13 @@ pub const KEYS: &[KeyHelp] = &[
     key("size", &[], "all files of the image together, in B, kB, MB or GB", &["size:>20MB"]),
     key("width", &[], "width in pixels, upright", &["width:>=4000"]),
     key("height", &[], "height in pixels, upright", &["height:>=4000"]),
+    key(
+        "like",
+        &["similar"],
+        "pictures that show what the words say, or that look like an image or a region of one: those that are most alike come first; \
+         once in a search, neither behind a dash nor beside OR",
+        &["like:\"a red truck in snow\"", "like:image:123", "like:region:45"],
+    ),
 ];
 
 const fn key(key: &'static str, aliases: &'static [&'static str], what: &'static str, examples: &'static [&'static str]) -> KeyHelp {

@@ -24,7 +24,7 @@ mod value;
 pub use complete::{Completion, Slot};
 pub use error::QueryError;
 pub use keys::{KEYS, KeyHelp};
-pub use terms::{Area, EARTH_RADIUS_M, FileType, Has, Is, Name, Near, PartialDate, Term};
+pub use terms::{Area, EARTH_RADIUS_M, FileType, Has, Is, Like, Name, Near, PartialDate, Term};
 pub use value::Bounds;
 
 /// Longest text of a query, in characters.
@@ -97,10 +97,58 @@ impl Query {
             other => std::slice::from_ref(other),
         }
     }
+
+    /// What the images are put into order by, if by anything: a parsed query has one `like:` at most, and it must hold.
+    pub fn like(&self) -> Option<&Like> {
+        self.conjuncts().iter().find_map(|part| match part {
+            Self::Term(Term::Like(like)) => Some(like),
+            _ => None,
+        })
+    }
+
+    /// The conditions alone: all of it but the `like:`.
+    pub fn without_like(&self) -> Self {
+        Self::all(self.conjuncts().iter().filter(|part| !matches!(part, Self::Term(Term::Like(_)))).cloned())
+    }
+
+    /// The words that must all occur, as they were typed, and the other conditions; `None` where there are no such words.
+    pub fn words_and_rest(&self) -> Option<(String, Self)> {
+        let text = |part: &Self| match part {
+            Self::Term(Term::Words(text) | Term::Phrase(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let words: Vec<String> = self.conjuncts().iter().filter_map(text).collect();
+        let rest = Self::all(self.conjuncts().iter().filter(|part| text(part).is_none()).cloned());
+        (!words.is_empty()).then(|| (words.join(" "), rest))
+    }
 }
 
 impl From<Term> for Query {
     fn from(term: Term) -> Self {
         Self::Term(term)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_orders_the_images_is_told_from_what_they_must_have() {
+        let query: Query = "lake like:snow rating:5".parse().unwrap();
+        assert_eq!(query.like(), Some(&Like::Words("snow".into())));
+        assert_eq!(query.without_like().to_string(), "lake rating:5");
+        let alone: Query = "like:image:7".parse().unwrap();
+        assert!(alone.like().is_some() && alone.without_like().is_all());
+        assert_eq!("lake".parse::<Query>().unwrap().like(), None);
+    }
+
+    #[test]
+    fn the_words_of_a_search_are_what_its_pictures_may_show() {
+        let parts = |text: &str| text.parse::<Query>().unwrap().words_and_rest().map(|(words, rest)| format!("{words} / {rest}"));
+        assert_eq!(parts("a red rating:5 truck").as_deref(), Some("a red truck / rating:5"));
+        assert_eq!(parts("\"red truck\" -snow").as_deref(), Some("red truck / -snow"));
+        assert_eq!(parts("rating:5 (lake OR sea)"), None);
+        assert_eq!(parts("-lake"), None);
     }
 }

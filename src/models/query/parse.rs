@@ -9,7 +9,7 @@ use super::{
         FileFormat,
         edit::{ColorLabel, Pick},
     },
-    Area, Bounds, DEEPEST, FileType, Has, Is, KEYS, LONGEST_QUERY, MOST_TERMS, Name, Near, PartialDate, Query, QueryError, Term,
+    Area, Bounds, DEEPEST, FileType, Has, Is, KEYS, LONGEST_QUERY, Like, MOST_TERMS, Name, Near, PartialDate, Query, QueryError, Term,
     error::nearest,
     keys,
     lex::{Kind, Token, tokens},
@@ -21,7 +21,7 @@ impl FromStr for Query {
 
     fn from_str(text: &str) -> Result<Self, QueryError> {
         let tokens = tokens(text)?;
-        let mut parser = Parser { text, tokens, next: 0, terms: 0 };
+        let mut parser = Parser { text, tokens, next: 0, terms: 0, negations: 0, like: None };
         if parser.tokens.is_empty() {
             return Ok(Self::default());
         }
@@ -42,6 +42,10 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     next: usize,
     terms: usize,
+    /// How many negations the next condition stands behind.
+    negations: usize,
+    /// The `like:` that was read, as a token's number.
+    like: Option<usize>,
 }
 
 impl Parser<'_> {
@@ -56,19 +60,39 @@ impl Parser<'_> {
 
     /// Something else was expected than the next token, or the end.
     fn error_here(&self, expected: &str) -> QueryError {
-        match self.tokens.get(self.next) {
+        self.error_at(self.next, expected)
+    }
+
+    /// The same of any token.
+    fn error_at(&self, at: usize, expected: &str) -> QueryError {
+        match self.tokens.get(at) {
             Some(token) => self.error(token.at, token.end - token.at, expected),
             None => self.error(self.text.chars().count(), 0, expected),
         }
     }
 
     fn either(&mut self, depth: usize) -> Result<Query, QueryError> {
+        let first = self.next;
         let mut parts = vec![self.together(depth)?];
         while self.peek() == Some(&Kind::Or) {
             self.next += 1;
             parts.push(self.together(depth)?);
         }
+        if let Some(at) = self.like.filter(|at| parts.len() > 1 && *at >= first) {
+            return Err(self.error_at(at, "`like:` outside of OR, because it puts all images into an order"));
+        }
         Ok(Query::any(parts))
+    }
+
+    /// Takes note of a `like:`, the token at `at`.
+    fn note_like(&mut self, at: usize) -> Result<(), QueryError> {
+        if self.negations > 0 {
+            return Err(self.error_at(at, "`like:` without a negation before it, because it puts all images into an order"));
+        }
+        match self.like.replace(at) {
+            Some(_) => Err(self.error_at(at, "at most one `like:`, because images have one order")),
+            None => Ok(()),
+        }
     }
 
     fn together(&mut self, depth: usize) -> Result<Query, QueryError> {
@@ -94,7 +118,10 @@ impl Parser<'_> {
             Kind::Or | Kind::And | Kind::Close => Err(self.error_here("a condition")),
             Kind::Not => {
                 self.next += 1;
-                Ok(Query::Not(Box::new(self.one(depth + 1)?)))
+                self.negations += 1;
+                let inner = self.one(depth + 1)?;
+                self.negations -= 1;
+                Ok(Query::Not(Box::new(inner)))
             }
             Kind::Open => {
                 self.next += 1;
@@ -109,7 +136,11 @@ impl Parser<'_> {
             _ => {
                 self.terms += 1;
                 self.next += 1;
-                self.term(token).map(Query::Term)
+                let term = self.term(token)?;
+                if matches!(term, Term::Like(_)) {
+                    self.note_like(self.next - 1)?;
+                }
+                Ok(Query::Term(term))
             }
         }
     }
@@ -150,6 +181,7 @@ impl Pair<'_> {
             "camera" => Term::Camera(self.name("a camera")?),
             "lens" => Term::Lens(self.name("a lens")?),
             "tag" => Term::Tag(self.name("a keyword")?),
+            "shows" => Term::Shows(self.name("what the picture shows")?),
             "title" => Term::Title(self.name("words of the title")?),
             "description" => Term::Description(self.name("words of the description")?),
             "file" => Term::File(self.name("a file name")?),
@@ -190,6 +222,7 @@ impl Pair<'_> {
             "size" => Term::Size(self.ordered("a size such as >20MB, in B, kB, MB or GB", bytes)?),
             "width" => Term::Width(self.ordered("pixels such as >=4000", pixels)?),
             "height" => Term::Height(self.ordered("pixels such as >=4000", pixels)?),
+            "like" => Term::Like(self.like()?),
             other => unreachable!("`{other}` is in KEYS, and here it is read"),
         })
     }
@@ -204,6 +237,27 @@ impl Pair<'_> {
             return Err(self.error(0, self.value, &format!("{what} behind the colon")));
         }
         Ok(Name { text, is_whole: self.is_quoted })
+    }
+
+    /// Words, or an image or region by its number. In quotes all are words.
+    fn like(&self) -> Result<Like, QueryError> {
+        const EXPECTED: &str = "what pictures show, such as \"a red truck in snow\", or image:123 or region:45";
+        let text = self.value.nfc().collect::<String>().trim().to_owned();
+        if !text.chars().any(char::is_alphanumeric) {
+            return Err(self.error(0, self.value, EXPECTED));
+        }
+        if self.is_quoted {
+            return Ok(Like::Words(text));
+        }
+        let (kind, id) = text.split_once(':').unwrap_or(("image", &text));
+        let not_a_number = |_| self.error(0, self.value, "a number such as image:123 or region:45 (words with a colon stand in quotes)");
+        match kind.to_ascii_lowercase().as_str() {
+            // A number that is none is a word, unless it is said to be one.
+            "image" if !text.contains(':') && !id.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Like::Words(text)),
+            "image" => id.parse().map(Like::Image).map_err(not_a_number),
+            "region" => id.parse().map(Like::Region).map_err(not_a_number),
+            _ => Ok(Like::Words(text)),
+        }
     }
 
     /// A comparison or range of what `read` understands. All values that have an order are ASCII, so bytes are characters.
@@ -403,6 +457,14 @@ mod tests {
             ("has:GPS|Raw type:jpg|HEIC", "has:gps|raw type:jpeg|heic"),
             ("camera:\"say \\\"cheese\\\"\"", "camera:\"say \\\"cheese\\\"\""),
             ("\"lake geneva\"", "\"lake geneva\""),
+            ("like:snow rating:5", "like:\"snow\" rating:5"),
+            ("SIMILAR:123 lake", "like:image:123 lake"),
+            ("(like:\"a  red truck\") (lake OR sea)", "like:\"a  red truck\" (lake OR sea)"),
+            ("like:Image:7", "like:image:7"),
+            ("like:\"image:7\"", "like:\"image:7\""),
+            ("like:4x4", "like:\"4x4\""),
+            ("like:region:45", "like:region:45"),
+            ("like:a:b", "like:\"a:b\""),
         ] {
             assert_eq!(printed(typed), expected, "{typed}");
             assert_eq!(printed(expected), expected, "{typed}");
@@ -435,6 +497,16 @@ mod tests {
             ("within:1,2,3", 7, 5, None),
             ("iso:high", 4, 4, None),
             ("size:-1", 5, 2, None),
+            ("like:", 5, 0, None),
+            ("lake like:\" ! \"", 11, 3, None),
+            ("like:image:x", 5, 7, None),
+            ("like:region:0", 5, 8, None),
+            ("like:99999999999999999999", 5, 20, None),
+            ("lake -like:snow", 6, 9, None),
+            ("NOT (zoé like:snow)", 9, 9, None),
+            ("like:snow OR lake", 0, 9, None),
+            ("lake (sea | (x like:snow))", 15, 9, None),
+            ("like:snow lake like:ice", 15, 8, None),
         ] {
             let error = typed.parse::<Query>().unwrap_err();
             assert_eq!((error.at, error.length, error.suggestion.as_deref()), (at, length, suggestion), "{typed}: {error}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{super::FileFormat, Area, Bounds, FileType, Name, Near, PartialDate, Query, Term};
+use super::{super::FileFormat, Area, Bounds, FileType, Like, Name, Near, PartialDate, Query, Term};
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,6 +45,7 @@ impl fmt::Display for Term {
             Self::Camera(name) => write!(f, "camera:{name}"),
             Self::Lens(name) => write!(f, "lens:{name}"),
             Self::Tag(name) => write!(f, "tag:{name}"),
+            Self::Shows(name) => write!(f, "shows:{name}"),
             Self::Title(name) => write!(f, "title:{name}"),
             Self::Description(name) => write!(f, "description:{name}"),
             Self::File(name) => write!(f, "file:{name}"),
@@ -60,6 +61,7 @@ impl fmt::Display for Term {
             Self::Is(all) => list(f, "is", all.iter().map(|one| one.word())),
             Self::Near(near) => write!(f, "near:{near}"),
             Self::Within(area) => write!(f, "within:{area}"),
+            Self::Like(like) => write!(f, "like:{like}"),
         }
     }
 }
@@ -90,6 +92,17 @@ impl FileType {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_whole { quoted(f, &self.text) } else { f.write_str(&self.text) }
+    }
+}
+
+/// Words in quotes always: without, a number would be read as an image's.
+impl fmt::Display for Like {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(text) => quoted(f, text),
+            Self::Image(id) => write!(f, "image:{id}"),
+            Self::Region(id) => write!(f, "region:{id}"),
+        }
     }
 }
 

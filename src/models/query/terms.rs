@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{
     super::{
-        FileFormat,
+        FileFormat, ImageId, RegionId,
         edit::{ColorLabel, Pick},
     },
     value::Bounds,
@@ -159,6 +159,17 @@ impl Area {
     }
 }
 
+/// What images are to look like. It says of none that it does not belong: it says which come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Like {
+    /// What these words say, in NFC. Never empty.
+    Words(String),
+    /// This image.
+    Image(ImageId),
+    /// This part of an image.
+    Region(RegionId),
+}
+
 /// What kind of file an image must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileType {
@@ -213,6 +224,7 @@ words! {
         Lens "lens" "A lens is known.",
         Place "place" "A city, region or country named by a file or a person.",
         Edits "edits" "Something about it was changed here.",
+        Regions "regions" "A network or a person found something in the picture.",
     }
 }
 
@@ -270,6 +282,8 @@ pub enum Term {
     Lens(Name),
     /// Keyword, or any level of a hierarchical one.
     Tag(Name),
+    /// What was found in the picture, by its whole name.
+    Shows(Name),
     /// Title.
     Title(Name),
     /// Description.
@@ -300,6 +314,8 @@ pub enum Term {
     Near(Near),
     /// In a box.
     Within(Area),
+    /// In the order of likeness to this.
+    Like(Like),
 }
 
 #[cfg(test)]
