@@ -40,6 +40,7 @@ check: ## The quick checks: format, lints, unit tests
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked --lib
 
-bench: ## Measure beside exiftool, find and vipsthumbnail; writes tests/bench/RESULTS.md
+bench: ## Measure beside exiftool, find, vipsthumbnail and PyTorch; writes tests/bench/{RESULTS,NETWORKS}.md
 	@scripts/install-packages.sh build run bench
 	tests/bench/run.sh
+	tests/bench/networks.sh

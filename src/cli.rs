@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::models::account::Role;
+use crate::models::{
+    account::Role,
+    invitation::{Invitation, WakeAddress},
+};
 
 /// A private library for a household's photographs: finds and groups the files on your disks, shows them by date, never touches an original.
 #[derive(Debug, Parser)]
@@ -47,8 +50,14 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Render a small library to try hm on: photographs nobody took, with real metadata
     Demo(DemoArgs),
+    /// List, import, fetch and check the networks that see what is in pictures
+    Models(ModelsArgs),
     /// Manage the accounts of people who may sign in
     User(UserArgs),
+    /// Run the networks: on this machine for its own library, or for one on another machine that invited it
+    Work(WorkArgs),
+    /// Manage the machines that may work for this library
+    Worker(WorkerArgs),
     /// Tick off what works on this machine, and say what to do about the rest
     Doctor,
     /// Print the manual of all settings (config/default.toml)
@@ -73,6 +82,9 @@ pub struct ServeArgs {
     /// Address and port to listen on [default: 127.0.0.1:8017]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub bind: Option<SocketAddr>,
+    /// Start no worker on this machine: the networks run where `hm work` does [default: see `work.local` in `hm config`]
+    #[arg(long)]
+    pub no_work: bool,
 }
 
 /// `hm scan`.
@@ -186,6 +198,144 @@ pub enum UserAction {
         /// Name of the account
         name: String,
     },
+}
+
+/// `hm models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ModelsAction,
+}
+
+/// What `hm models` can do. hm ships no network, and fetches none unasked.
+#[derive(Debug, Subcommand)]
+pub enum ModelsAction {
+    /// List the imported networks, and which are in use
+    List {
+        /// Print a JSON list instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Import weights: safetensors, a zip of PyTorch (.pt, .pth, .bin), or a folder of Hugging Face; nothing in them is executed
+    Import {
+        /// The file or folder
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// Name to give it [default: made of what it is, such as yolo11n-seg]
+        #[arg(long)]
+        name: Option<String>,
+        /// Licence of the weights [default: what the file says, else what its makers usually give]
+        #[arg(long, value_name = "LICENCE")]
+        licence: Option<String>,
+        /// Where the weights are from [default: the name of the file]
+        #[arg(long, value_name = "TEXT")]
+        source: Option<String>,
+        /// tokenizer.json, or CLIP's bpe_simple_vocab_16e6.txt.gz [default: the one beside the weights]
+        #[arg(long, value_name = "FILE")]
+        tokenizer: Option<PathBuf>,
+    },
+    /// Fetch networks and import them, after asking; without a name: list those that can be fetched by name
+    Pull {
+        /// Short names such as yolo11n-seg, or the whole address of a file
+        #[arg(value_name = "NAME|URL")]
+        what: Vec<String>,
+        /// Name to give it, for a single one
+        #[arg(long)]
+        name: Option<String>,
+        /// Licence of weights that are fetched by their address
+        #[arg(long, value_name = "LICENCE")]
+        licence: Option<String>,
+        /// Digest that a single file must have, in hexadecimal digits [default: what its server states]
+        #[arg(long, value_name = "DIGITS")]
+        sha256: Option<String>,
+        /// Ask this server for files of short names, instead of their own
+        #[arg(long, value_name = "URL", env = "HM_MODELS_HUB")]
+        hub: Option<String>,
+        /// Do not ask before fetching
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Read all files of the imported networks, or of one, and compare their digests
+    Verify {
+        /// Name of the network
+        name: Option<String>,
+    },
+    /// Run networks on inputs whose outputs are known, and print the largest error of each output beside its tolerance
+    Check {
+        /// A folder with weights and golden.safetensors, or a folder of such folders
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Imported network to run instead of the weights in the folder
+        #[arg(long, value_name = "NAME")]
+        network: Option<String>,
+    },
+    /// Remove an imported network, after asking; what it found stays in the library
+    Remove {
+        /// Name of the network
+        name: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// `hm work`.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// Use the GPU; without it networks run on the CPU
+    #[arg(long)]
+    pub gpu: bool,
+    /// Work for the library that printed this word (`hm worker invite`), now and from now on
+    #[arg(long, value_name = "WORD")]
+    pub join: Option<Invitation>,
+    /// End when nothing is left to do
+    #[arg(long)]
+    pub once: bool,
+    /// Stand back for everything else, and end when standard input does (set by hm itself)
+    #[arg(long, hide = true)]
+    pub beside_server: bool,
+}
+
+/// `hm worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: WorkerAction,
+}
+
+/// What `hm worker` can do.
+#[derive(Debug, Subcommand)]
+pub enum WorkerAction {
+    /// Print the line to paste on another machine, so that it works for this library; whoever has it may read all pictures
+    Invite(InviteArgs),
+    /// List the machines that were invited
+    List,
+    /// Take an invitation back: the machine is cut off at once
+    Revoke {
+        /// Name of the machine
+        name: String,
+    },
+}
+
+/// `hm worker invite`.
+#[derive(Debug, Args)]
+pub struct InviteArgs {
+    /// What to call the machine: small letters, digits and `-` [default: worker-1, worker-2, …]
+    pub name: Option<String>,
+    /// Where the machine reaches this server: a name or IP address, with a port or as http(s)://… where it is another than `hm serve`'s
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Port of the private Redis for other machines, kept from the first invitation on [default: the first free one from 8018 on]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub redis_port: Option<u16>,
+    /// A Redis of your own as the machine reaches it, with user and password: redis://USER:PASSWORD@HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "redis_port")]
+    pub redis: Option<String>,
+    /// Hardware address of the machine's network card, to wake it when work has waited for it, such as 00:11:22:aa:bb:cc
+    #[arg(long, value_name = "MAC")]
+    pub wake: Option<WakeAddress>,
 }
 
 /// Format of a table on disk.

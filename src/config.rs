@@ -232,6 +232,13 @@ pub struct ModelsConfig {
     pub segment: String,
 }
 
+impl ModelsConfig {
+    /// Whether a command without any setting, typed by the same user, means the same folder.
+    pub fn is_usual_dir(&self) -> bool {
+        self.dir == default_data_dir().join("models")
+    }
+}
+
 /// `[work]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@
 //! cli.rs        clap types only
 //! config.rs     default.toml < local.toml < HM_* < flags, checked once
 //! telemetry.rs  tracing to stderr; progress bars that share the terminal with it
-//! roles/        WHAT RUNS: serve, scan, export, backup, restore, user, demo, doctor and the hidden children; wiring only
+//! roles/        WHAT RUNS: serve, work, scan, export, backup, restore, models, user, demo, doctor and the hidden children; wiring only
 //! services/     the embedded default: finds, starts, guards and joins a private Postgres and Redis
 //! models/       the nouns: plain values, no I/O; what places on earth are called
 //! media/        bytes to facts and pixels, and changes into sidecars; the only place that decodes pictures or speaks rexiv2
@@ -18,6 +18,7 @@
 //! backup/       the library as one file, and back: archive, pg_dump and pg_restore, the nightly one
 //! infer/        pixels and words to vectors, boxes and masks: the networks, their weights; the only place that speaks Candle
 //! queue/        work in flight: the only place that speaks Redis
+//! work/         what a worker does: tasks, pictures, networks, answers; knows no database
 //! pipeline/     what the server does behind the pages: pictures, by priority, for as long as some are lacking; sidecars; names of places
 //! web/          what a person sees: actix, askama, htmx, and the JSON API
 //! ```
@@ -31,6 +32,7 @@
 //! roles    → everything
 //! web      → models db queue config export infer
 //! pipeline → models media db queue config infer
+//! work     → models media queue config infer
 //! backup   → models db services config
 //! export   → models db config
 //! scan     → models media db config export
@@ -47,6 +49,7 @@
 //! scan    vault → walk (size, mtime; unchanged skipped) → facts → group → ingest (one transaction a batch) → what is lacking
 //! pictures  what is on a screen, then what is lacking → cheapest good source → upright sRGB → proxy + thumbnail + placeholder
 //! edit    change → value, history and outbox (one transaction); each scan compares with what the vault says, field by field
+//! masks   points, boxes → embedding kept? else the proxy's, one at a time → network → masks, the best first
 //! track   GPX → where it was at each chosen image's moment → places, as one edit
 //! write   outbox → sidecar as the last scan saw it → its text, edited → temporary file, flushed, read back, renamed → written
 //! request same origin? → who asks (cookie, token, or nobody while there are no accounts) → may they? (web::access) → handler
@@ -55,7 +58,9 @@
 //! export  filter → rows through a cursor → table, list or zip, sent as it grows
 //! places  coordinates → models::gazetteer → gps_… columns and words (scan and edit at once, the rest in the background); said ones win
 //! map     box + zoom → whole squares → counted by trigger, or the filter's images one by one → clusters → marks in the browser
+//! tasks   what is lacking → lane: screen, new, backlog → claimed in batches, kept by heartbeats → answered → stored → settled
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
+//! like    like: → web::ask: words, an image or a part of one → vector → db::nearest, within the conditions → page, the most alike first
 //! ```
 
 pub mod backup;
@@ -73,3 +78,4 @@ pub mod scan;
 pub mod services;
 pub mod telemetry;
 pub mod web;
+pub mod work;

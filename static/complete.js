@@ -1,4 +1,5 @@
-// Fields that complete keywords: those that there are, most used first, for the one that is being typed. Several stand between commas.
+// Fields that complete what is typed by what there is. Several stand between commas, unless the field holds one. What is taken is told by
+// the event `taken`.
 
 const PAUSE_MS = 110;
 let number = 0;
@@ -10,7 +11,7 @@ class Completion {
     this.list.className = "offered";
     this.list.id = `offered-${(number += 1)}`;
     this.list.setAttribute("role", "listbox");
-    this.list.setAttribute("aria-label", "Keywords there are");
+    this.list.setAttribute("aria-label", field.dataset.offers ?? "Keywords there are");
     this.list.hidden = true;
     field.after(this.list);
     for (const [name, value] of [["role", "combobox"], ["aria-expanded", "false"], ["aria-controls", this.list.id], ["aria-autocomplete", "list"]]) {
@@ -28,6 +29,7 @@ class Completion {
 
   // What is typed after the last comma, and where it begins.
   get typed() {
+    if (this.field.hasAttribute("data-one")) return { at: 0, words: this.field.value.trim() };
     const at = Math.max(...[",", ";"].map((divider) => this.field.value.lastIndexOf(divider))) + 1;
     return { at, words: this.field.value.slice(at).trim() };
   }
@@ -78,6 +80,7 @@ class Completion {
     const { at } = this.typed;
     this.field.value = `${this.field.value.slice(0, at)}${at ? " " : ""}${option.dataset.value}`;
     this.close();
+    this.field.dispatchEvent(new CustomEvent("taken", { detail: option }));
   }
 
   key(event) {

@@ -3,11 +3,16 @@
 const SAID_MS = 9000;
 const TROUBLE_MS = 20000;
 const MOST_STEPS = 100;
+// How far a change is is said once it has taken a while, and then again and again.
+const SLOW_MS = 1000;
+const LOOK_MS = 500;
 const KEY = "hm.steps";
 const LATER = "hm.said";
 
 // Where the selection waits for its place while the map is open.
 export const PLACING = "hm.placing";
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const fragment = (html) => {
   const template = document.createElement("template");
@@ -67,6 +72,41 @@ export class Edits extends EventTarget {
     });
   }
 
+  // As `send`, for a change that may take long: `told` hears how many photos are done, and of how many; else it is shown behind `words`.
+  async sendLong(address, fields, words, told = this.#teller(words)) {
+    const word = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    let isOver = false;
+    const follow = async () => {
+      for (await pause(SLOW_MS); !isOver; await pause(LOOK_MS)) {
+        const response = await fetch(`/edits/progress/${word}`).catch(() => null);
+        const { done, total } = response?.ok ? await response.json() : {};
+        if (total && !isOver) told(done, total);
+      }
+    };
+    follow();
+    try {
+      return await this.send(address, [...fields, ["progress", word]]);
+    } finally {
+      isOver = true;
+    }
+  }
+
+  // Shows how far it is where all else is said; whatever is said next takes its place.
+  #teller(words) {
+    let toast = null;
+    return (done, total) => {
+      if (!toast?.isConnected) {
+        toast = this.#toast("");
+        toast.innerHTML = '<span><b></b><b aria-hidden="true"></b></span><progress></progress>';
+        toast.querySelector("b").textContent = words;
+        toast.querySelector("progress").setAttribute("aria-label", words);
+      }
+      const count = (number) => number.toLocaleString("en-GB");
+      toast.querySelector("[aria-hidden]").textContent = ` ${count(done)} of ${count(total)} …`;
+      Object.assign(toast.querySelector("progress"), { max: total, value: done });
+    };
+  }
+
   // How many changes are on their way; the page says so as long as there are some.
   #wait(more) {
     this.waiting += more;
@@ -92,13 +132,24 @@ export class Edits extends EventTarget {
     sessionStorage.setItem(KEY, JSON.stringify({ done: this.done, undone: this.undone }));
   }
 
-  undo(batch) {
+  async undo(batch) {
+    await this.#settled();
     const at = batch === undefined ? this.done.length - 1 : this.done.findLastIndex((step) => String(step.batch) === String(batch));
     return this.#turn("undo", this.done, at, this.undone);
   }
 
-  redo() {
+  async redo() {
+    await this.#settled();
     return this.#turn("redo", this.undone, this.undone.length - 1, this.done);
+  }
+
+  // Whoever takes back means what they did last, also while that is still on its way.
+  async #settled() {
+    while (this.waiting) {
+      await this.queue;
+      // Whoever sent it remembers it once it is answered.
+      await pause(0);
+    }
   }
 
   async #turn(verb, from, at, to) {
@@ -111,7 +162,8 @@ export class Edits extends EventTarget {
       const batches = [step.batch].flat();
       const said = [];
       for (const batch of verb === "undo" ? batches.toReversed() : batches) {
-        said.push((await this.send(`/edits/${batch}/${verb}`, [])).querySelector(".said").textContent.trim());
+        const words = verb === "undo" ? "Taking back" : "Doing again";
+        said.push((await this.sendLong(`/edits/${batch}/${verb}`, [], words)).querySelector(".said").textContent.trim());
       }
       to.push(step);
       this.#keep();

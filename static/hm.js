@@ -9,10 +9,13 @@ import { showTileMarks } from "./marks.js";
 import { Outbox } from "./outbox.js";
 import { Panel } from "./panel.js";
 import { dress, dressCovers } from "./pictures.js";
+import { Ranked } from "./ranked.js";
 import { RatingRun } from "./rate.js";
+import { Regions } from "./regions.js";
 import { Scrubber } from "./scrubber.js";
 import { wireSearch } from "./search.js";
 import { Selection } from "./select.js";
+import { Tasks } from "./tasks.js";
 import { Timeline } from "./timeline.js";
 import { Viewer } from "./viewer.js";
 
@@ -153,15 +156,37 @@ async function startGallery(parts) {
   root.dataset.ready = "yes";
 }
 
+// Pictures in an order that is no matter of time: all of it that is here can be opened, walked and selected as in the gallery.
+function startRanked(parts) {
+  const root = document.getElementById("ranked");
+  if (!root) return;
+  parts.ranked = new Ranked(root);
+  const dialog = document.getElementById("viewer");
+  dialog.dataset.title = document.title;
+  parts.viewer = new Viewer({ dialog, announce, timeline: parts.ranked });
+  wirePanel(parts);
+  const form = document.getElementById("selection");
+  if (form) parts.selection = new Selection({ form, root, announce, edits: parts.edits, hasNoEnd: true, changed: () => {} });
+  root.addEventListener("grown", () => parts.selection?.mark(root));
+  parts.edits.addEventListener("turned", () => parts.viewer.isOpen || offer("Show the photos as they are now"));
+  root.addEventListener("click", (event) => {
+    const link = event.target.closest(".tile > a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    parts.viewer.open(link.closest(".tile"));
+  });
+}
+
 // The forms of the viewer; where a gallery lies below, its tiles show the same.
 function wirePanel(parts) {
   const marked = (id, marks) => {
-    for (const tile of parts.timeline?.tilesOf(id) ?? []) showTileMarks(tile, marks);
+    for (const tile of (parts.timeline ?? parts.ranked)?.tilesOf(id) ?? []) showTileMarks(tile, marks);
   };
   const changed = (id, fields) => {
     if (fields.some(([name]) => name === "captured_at" || name === "shift_time")) parts.isStale = true;
   };
   parts.panel = new Panel({ viewer: parts.viewer, edits: parts.edits, marked, changed });
+  parts.regions = new Regions({ viewer: parts.viewer, announce });
 }
 
 // After a change the filter may let other pictures pass, and days may hold others: says so, and offers to show it. What "all of the filter"
@@ -240,6 +265,9 @@ if (page) {
 }
 const outbox = document.querySelector("main .outbox");
 if (outbox) parts.outbox = new Outbox(outbox, parts.edits);
+const tasks = document.querySelector("main .tasks");
+if (tasks) parts.tasks = new Tasks(tasks, parts.edits);
 const run = document.querySelector(".rating-run");
 if (run) parts.run = new RatingRun({ root: run, edits: parts.edits, announce });
+startRanked(parts);
 startGallery(parts);

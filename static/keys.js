@@ -84,7 +84,7 @@ function help({ help: dialog }) {
   return Boolean(dialog);
 }
 
-function inViewer(event, { viewer, panel }) {
+function inViewer(event, { viewer, panel, regions }) {
   if (event.target.closest("video") && event.key !== "Escape") return false;
   if (panel?.key(event)) return true;
   const acts = {
@@ -97,6 +97,7 @@ function inViewer(event, { viewer, panel }) {
     Escape: () => viewer.close(),
     i: () => viewer.toggleFacts(),
     f: () => viewer.toggleFullscreen(),
+    m: () => regions?.toggle(),
     z: () => viewer.zoom.toggle(),
     "+": () => viewer.zoom.step(1.4),
     "=": () => viewer.zoom.step(1.4),
@@ -107,15 +108,17 @@ function inViewer(event, { viewer, panel }) {
   return Boolean(act);
 }
 
-function inGallery(event, { timeline, selection, outbox, goTo }) {
+function inGallery(event, { timeline, ranked, selection, outbox, tasks, goTo }) {
   if (event.key === "/") {
     document.querySelector(".search input")?.focus();
     return true;
   }
   if (outbox) return outbox.key(event);
-  if (!timeline) return false;
+  if (tasks) return tasks.key(event);
+  const grid = timeline ?? ranked;
+  if (!grid) return false;
   const tile = event.target.closest?.(".tile");
-  if (event.key.startsWith("Arrow")) return walk(event, tile, timeline);
+  if (event.key.startsWith("Arrow")) return walk(event, tile, grid);
   // A checkbox is ticked by Space itself.
   if (event.key === " " && tile && !event.target.matches("input")) {
     selection?.toggle(tile, event.shiftKey);
@@ -127,9 +130,15 @@ function inGallery(event, { timeline, selection, outbox, goTo }) {
     if (isAlone && !tile) return false;
     selection.change(change.field, isAlone ? tile : null);
     const next = isAlone && change.goesOn && neighbour(tile, "ArrowRight");
-    if (next) focusTile(next, timeline);
+    if (next) focusTile(next, grid);
     return true;
   }
+  if (event.key === "Escape" && selection?.isActive) {
+    selection.clear();
+    return true;
+  }
+  // Without days there is nowhere else to go.
+  if (!timeline) return false;
   const letter = event.key.toLowerCase();
   const direction = event.shiftKey ? -1 : 1;
   const go = (index) => arriveAt(timeline, index);
@@ -138,7 +147,6 @@ function inGallery(event, { timeline, selection, outbox, goTo }) {
   else if (letter === "y") stepMonth(timeline, direction, 4, go);
   else if (letter === "g") goTo?.();
   else if (letter === "r") document.querySelector('[data-act="rate"]')?.click();
-  else if (event.key === "Escape" && selection?.isActive) selection.clear();
   else if (event.key === "Home") timeline.goToDay(0);
   else if (event.key === "End") timeline.goTo(timeline.range);
   else return false;

@@ -15,9 +15,13 @@ const REMEMBER_MS = 250;
 const MARK_PX = 50;
 const FARTHEST_PX = 26;
 const LISTED = 60;
+// What of a town one wants to see at least.
+const TOWN_ZOOM = 12;
 // So few photos are shown as they are rather than zoomed to.
 const FEW = 12;
 const KEPT_ANSWERS = 60;
+// Where the view is kept in which a place was set last.
+const PLACED = "hm.placed";
 
 const page = document.getElementById("map");
 const stage = page.querySelector(".map-stage");
@@ -374,6 +378,18 @@ async function namePlace() {
   say(words);
 }
 
+// Whoever places one photo after another does it around the same place.
+const rememberPlaced = () => localStorage.setItem(PLACED, JSON.stringify({ x: view.x, y: view.y, zoom: view.zoom }));
+
+function placedLast() {
+  try {
+    const { x, y, zoom } = JSON.parse(localStorage.getItem(PLACED));
+    return [x, y, zoom].every(Number.isFinite) ? { x, y, zoom } : null;
+  } catch {
+    return null;
+  }
+}
+
 // The photos chosen in the gallery; the way back leads to them.
 const selection = pick === "selection" ? JSON.parse(sessionStorage.getItem(PLACING) ?? "null") : null;
 
@@ -392,6 +408,7 @@ async function setPlace() {
     body: JSON.stringify({ gps: { latitude_deg, longitude_deg } }),
   }).catch(() => null);
   if (response?.ok) {
+    rememberPlaced();
     location.assign(page.dataset.back);
     return;
   }
@@ -403,9 +420,10 @@ async function setPlace() {
 async function setPlaces(place) {
   try {
     const edits = new Edits(say);
-    const said = (await edits.send("/edits", [...selection.fields, ["place", place]])).querySelector(".said");
+    const said = (await edits.sendLong("/edits", [...selection.fields, ["place", place]], "Placing")).querySelector(".said");
     if (said.dataset.batch) edits.rememberForNextPage(Number(said.dataset.batch), said.textContent.trim());
     sessionStorage.removeItem(PLACING);
+    rememberPlaced();
     location.assign(selection.back);
   } catch (error) {
     sheet.querySelector(".problem").textContent = `Not saved: ${error.message}`;
@@ -424,10 +442,27 @@ function wirePick() {
     sheet.querySelector(".actions a").href = back;
   }
   sheet.querySelector('[data-act="set-place"]').addEventListener("click", setPlace);
+  wireTowns(sheet.querySelector(".find input"));
   stage.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.target !== stage) return;
     event.preventDefault();
     setPlace();
+  });
+}
+
+// A town is gone to as soon as it is chosen; Enter alone takes the first.
+function wireTowns(field) {
+  const go = (option) => {
+    const [x, y] = project(...option.dataset.place.split(",").map(Number));
+    pan.glide({ x, y, zoom: Math.max(view.zoom, TOWN_ZOOM) });
+    stage.focus({ preventScroll: true });
+  };
+  field.addEventListener("taken", ({ detail }) => go(detail));
+  field.addEventListener("keydown", (event) => {
+    const first = field.parentElement.querySelector(".offered:not([hidden]) li");
+    if (event.key !== "Enter" || field.hasAttribute("aria-activedescendant") || !first) return;
+    event.preventDefault();
+    go(first);
   });
 }
 
@@ -474,7 +509,7 @@ async function start() {
   readColours();
   loadEarth("coarse", "50m");
   const known = page.dataset.place ? page.dataset.place.split(",").map(Number) : null;
-  const place = placeInAddress() ?? (known ? { x: project(...known)[0], y: project(...known)[1], zoom: 14 } : await fit());
+  const place = placeInAddress() ?? (known ? { x: project(...known)[0], y: project(...known)[1], zoom: 14 } : null) ?? (pick && placedLast()) ?? (await fit());
   view.set(place);
   wire();
   draw();

@@ -122,6 +122,7 @@ export class Pan {
   }
 
   #wheel(event) {
+    if (event.target.closest(".sheet")) return;
     event.preventDefault();
     cancelAnimationFrame(this.gliding);
     const lines = event.deltaMode === 1 ? 33 : event.deltaMode === 2 ? 400 : 1;

@@ -182,6 +182,7 @@ export class Panel {
     }
     const place = old.scrollTop;
     old.replaceWith(fresh);
+    this.viewer.dispatchEvent(new Event("paneled"));
     fresh.scrollTop = place;
     showBarMarks(this.viewer.article.querySelector(".rate-bar"), marksOf(fresh));
     this.#enter();

@@ -13,9 +13,10 @@ const MOST_SPEED_PX = 26;
 const boxOf = (tile) => tile.querySelector(".pick input");
 
 export class Selection {
-  // `timeline` knows how many pictures there are and which are here; `changed(fields)` is told what was done on the server.
-  constructor({ form, root, announce, edits, timeline, changed }) {
-    Object.assign(this, { form, root, announce, edits, timeline, changed });
+  // `timeline` knows how many pictures there are and which are here; `changed(fields)` is told what was done on the server. Where there is no end
+  // of pictures (`hasNoEnd`), all of them are those that are here.
+  constructor({ form, root, announce, edits, timeline, changed, hasNoEnd = false }) {
+    Object.assign(this, { form, root, announce, edits, timeline, changed, hasNoEnd });
     this.bar = form.closest(".selection");
     // Either these, or all of the filter but these.
     this.isAll = false;
@@ -26,6 +27,7 @@ export class Selection {
     this.bar.addEventListener("submit", (event) => this.#onSubmit(event));
     this.bar.addEventListener("click", (event) => this.#onBarClick(event));
     this.bar.addEventListener("keydown", (event) => this.#onBarKey(event));
+    document.addEventListener("click", (event) => this.#onClickBeside(event), true);
     this.#wireDragging();
     const trackForm = this.bar.querySelector("form.track");
     this.track = trackForm && new TrackForm({ form: trackForm, edits, changed, fields: () => this.#fields() });
@@ -64,6 +66,10 @@ export class Selection {
   }
 
   selectAll() {
+    if (this.hasNoEnd) {
+      this.#set([...this.root.querySelectorAll(".tile")].map((tile) => tile.dataset.id), true);
+      return;
+    }
     this.isAll = true;
     this.chosen.clear();
     this.mark(this.root);
@@ -248,6 +254,22 @@ export class Selection {
     if (act === "clear") this.clear();
     else if (act === "all") this.selectAll();
     else if (act === "place-on-map") this.#placeOnMap();
+    else if (act === "shut-more") this.#shutMore();
+  }
+
+  #shutMore() {
+    const details = this.bar.querySelector("details.more-edits");
+    details.open = false;
+    details.querySelector("summary").focus();
+  }
+
+  // On a phone the panel is a sheet that covers its own button: a tap beside it shuts it, and does nothing else.
+  #onClickBeside(event) {
+    const panel = this.bar.querySelector("details.more-edits[open] .panel");
+    if (!panel || event.target.closest(".more-edits, .done-toast") || getComputedStyle(panel).position !== "fixed") return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#shutMore();
   }
 
   // Hands what is chosen over to the map, where the place is chosen.
@@ -263,8 +285,7 @@ export class Selection {
     const details = this.bar.querySelector("details.more-edits");
     if (event.key !== "Escape" || !details.open || event.defaultPrevented) return;
     event.stopPropagation();
-    details.open = false;
-    details.querySelector("summary").focus();
+    this.#shutMore();
   }
 
   #onSubmit(event) {
@@ -297,11 +318,10 @@ export class Selection {
     const before = new Map(chosen.map((one) => [one, marksOf(one)]));
     for (const [one, marks] of before) showTileMarks(one, wanted.reduce(marksAfter, marks));
     const target = tile ? [["image", tile.dataset.id]] : this.#fields();
-    const word = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (!tile) this.#busy(count);
-    if (!tile) this.#follow(word);
     try {
-      const said = (await this.edits.send("/edits", [...target, ...wanted, ["progress", word]])).querySelector(".said");
+      const answer = await this.edits.sendLong("/edits", [...target, ...wanted], "Changing", (done, total) => this.#tellProgress(done, total));
+      const said = answer.querySelector(".said");
       const batch = said.dataset.batch && Number(said.dataset.batch);
       if (batch) this.edits.remember(batch, said.textContent.trim());
       else this.edits.say(said.textContent.trim());
@@ -321,24 +341,17 @@ export class Selection {
     this.bar.classList.toggle("busy", this.isBusy);
     const progress = this.bar.querySelector("progress");
     progress.hidden = !this.isBusy;
+    progress.removeAttribute("value");
     if (this.isBusy) this.form.querySelector(".how-many").textContent = `Changing ${count.toLocaleString("en-GB")} …`;
     else this.#tell();
   }
 
-  // Shows how far a change is, once it has taken a second, for as long as it takes.
-  async #follow(word) {
-    const progress = this.bar.querySelector("progress");
+  // How far the change is, in place of how many are chosen.
+  #tellProgress(done, total) {
+    if (!this.isBusy) return;
     const words = (number) => number.toLocaleString("en-GB");
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    for (; this.isBusy; await new Promise((resolve) => setTimeout(resolve, 500))) {
-      const response = await fetch(`/edits/progress/${word}`).catch(() => null);
-      const told = response?.ok ? await response.json() : null;
-      if (!told?.total || !this.isBusy) continue;
-      progress.max = told.total;
-      progress.value = told.done;
-      this.form.querySelector(".how-many").textContent = `Changing ${words(told.done)} of ${words(told.total)} …`;
-    }
-    progress.removeAttribute("value");
+    Object.assign(this.bar.querySelector("progress"), { max: total, value: done });
+    this.form.querySelector(".how-many").textContent = `Changing ${words(done)} of ${words(total)} …`;
   }
 
   // What is chosen, as fields of a form.

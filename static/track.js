@@ -71,7 +71,7 @@ export class TrackForm {
     if (!this.track) return;
     this.button.disabled = true;
     try {
-      const said = (await this.edits.send(`/tracks/${this.track}/apply`, this.#pairs())).querySelector(".said");
+      const said = (await this.edits.sendLong(`/tracks/${this.track}/apply`, this.#pairs(), "Placing")).querySelector(".said");
       this.edits.remember(Number(said.dataset.batch), said.textContent.trim());
       this.changed([["place"]], {});
     } catch (error) {

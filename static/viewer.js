@@ -215,7 +215,8 @@ export class Viewer extends EventTarget {
   turn(direction) {
     const link = this.article?.querySelector(direction > 0 ? "a.turn.older" : "a.turn.newer");
     if (!link) {
-      this.announce(direction > 0 ? "This is the oldest photo" : "This is the newest photo");
+      const { isOldest, isNewest } = this.article?.dataset ?? {};
+      this.announce((direction > 0 ? isOldest : isNewest) ?? "");
       return false;
     }
     this.#replace(link.href);

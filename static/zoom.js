@@ -86,6 +86,8 @@ export class Zoom {
       this.y = hold(this.y, height, this.box.offsetHeight);
     }
     this.frame.style.transform = this.scale === 1 ? "" : `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
+    // Lines over the picture stay as thin as they are.
+    this.frame.style.setProperty("--zoom", this.scale);
     this.stage.classList.toggle("can-pan", this.scale > 1.01);
   }
 

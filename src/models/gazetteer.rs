@@ -22,7 +22,7 @@ use std::{
 use country_boundaries::{BOUNDARIES_ODBL_360X180, CountryBoundaries, LatLon};
 
 use self::{land::Land, towns::Towns};
-use super::edit::Place;
+use super::{edit::Place, fold};
 
 /// Names that were found with another edition of data or rules are found anew.
 pub const EDITION: i16 = 1;
@@ -132,9 +132,51 @@ pub fn towns_within(south: f64, west: f64, north: f64, east: f64, least: f64, mo
     TOWNS.within(south, west, north, east, least, most)
 }
 
+/// A town found by its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTown {
+    /// The town.
+    pub town: Town,
+    /// Its name, region and country.
+    pub place: Place,
+}
+
+/// The towns whose name begins with what is typed, the greatest first, at most `most`. What stands behind a comma is the beginning of the
+/// region or country, or the country's code: `paris, tex`, `Bergen, NO`. Accents and capitals do not count.
+pub fn towns_named(typed: &str, most: usize) -> Vec<NamedTown> {
+    let mut parts = typed.split(',').map(|part| fold(part.trim()));
+    let name = parts.next().unwrap_or_default();
+    if name.is_empty() {
+        return Vec::new();
+    }
+    let around: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    TOWNS.named(&name, &around, most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn towns_are_found_by_the_beginning_of_their_names() {
+        let found = |typed: &str| {
+            let line = |one: &NamedTown| {
+                let Place { city, state, country, .. } = one.place.clone();
+                [city, state, country].into_iter().flatten().collect::<Vec<_>>().join(", ")
+            };
+            towns_named(typed, 3).iter().map(line).collect::<Vec<_>>()
+        };
+        assert_eq!(found("paris")[0], "Paris, Île-de-France, France");
+        assert_eq!(found("Paris, tex"), ["Paris, Texas, United States"]);
+        assert_eq!(found("zurich")[0], "Zürich, Zurich, Switzerland");
+        assert!(found("bergen , no")[0].starts_with("Bergen, ") && found("bergen, NO")[0].ends_with("Norway"), "{:?}", found("bergen,no"));
+        assert!(found("new y")[0].starts_with("New York City, New York"), "{:?}", found("new y"));
+        for nothing in ["", " , France", "Paris, nowhere", "\n", "%"] {
+            assert_eq!(found(nothing), Vec::<String>::new(), "{nothing:?}");
+        }
+        let tokyo = &towns_named("tokyo", 1)[0].town;
+        assert!((tokyo.latitude_deg - 35.69).abs() < 0.1 && (tokyo.longitude_deg - 139.69).abs() < 0.1, "{tokyo:?}");
+    }
 
     fn names(latitude_deg: f64, longitude_deg: f64) -> (Option<String>, Option<String>, Option<String>, Option<String>) {
         let Place { city, state, country, country_code } = whereabouts(latitude_deg, longitude_deg);

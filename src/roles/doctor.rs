@@ -16,7 +16,10 @@ use rustix::fs::{Access, access};
 use super::{Exit, host::find_host_name};
 use crate::{
     config::Config,
-    db::{Db, DbError, PgConnection, health, vaults},
+    db::{
+        Db, DbError, PgConnection, health, vaults,
+        vectors::{self, Vectors},
+    },
     media::meta::exiv2,
     queue::Queue,
     services::{ClientPrograms, PostgresPrograms, RedisProgram, Services, ServicesError, free_bytes},
@@ -27,9 +30,6 @@ const LITTLE_ROOM_GIB: u64 = 2;
 
 /// How long exiv2 may take to start and read one small picture.
 const EXIV2_PATIENCE: Duration = Duration::from_secs(20);
-
-/// What to do without the extension that searching by words will need.
-const VECTOR_HINT: &str = "nothing needs it yet; later: Debian 13 `apt install postgresql-17-pgvector`, Homebrew `brew install pgvector`";
 
 /// How one thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,11 +184,7 @@ fn database(conn: &mut PgConnection, config: &Config) -> Result<Vec<Tick>, DbErr
         let hint = "install PostgreSQL's contrib extensions on its machine";
         ticks.push(Tick::broken("database", "the server has no extension `ltree`", hint));
     }
-    ticks.push(if health::has_extension(conn, "vector")? {
-        Tick::works("pgvector", "is there for searching by words")
-    } else {
-        Tick::lacks("pgvector", "the server has no extension `vector`, which searching by words will need", VECTOR_HINT)
-    });
+    ticks.push(pgvector(&vectors::find_vectors(conn)?));
     match health::pending_migrations(conn)? {
         0 => {
             ticks.push(Tick::works("tables", "up to date"));
@@ -200,6 +196,17 @@ fn database(conn: &mut PgConnection, config: &Config) -> Result<Vec<Tick>, DbErr
         }
     }
     Ok(ticks)
+}
+
+/// The extension without which nothing is found by words: hm runs, and lacks something.
+fn pgvector(vectors: &Vectors) -> Tick {
+    match vectors.problem() {
+        None => Tick::works("pgvector", "is there for searching by words"),
+        Some(text) => {
+            let (found, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+            Tick::lacks("pgvector", format!("{found}: nothing is found by words"), hint)
+        }
+    }
 }
 
 /// The programs without which nothing is backed up: hm runs, and lacks something.
@@ -306,6 +313,16 @@ mod tests {
         let tick = backup_programs(Err(error));
         assert_eq!((tick.state, tick.hint.as_str()), (State::Lacks, "install them"));
         assert!(tick.found.ends_with("no backups can be made"), "{tick}");
+    }
+
+    #[test]
+    fn without_pgvector_hm_runs_and_lacks_something() {
+        assert_eq!(pgvector(&Vectors::Ready).state, State::Works);
+        for vectors in [Vectors::Missing, Vectors::TooOld("0.6.0".to_owned()), Vectors::Unused] {
+            let tick = pgvector(&vectors);
+            assert_eq!(tick.state, State::Lacks);
+            assert!(tick.found.ends_with("nothing is found by words") && !tick.hint.is_empty(), "{tick}");
+        }
     }
 
     #[test]

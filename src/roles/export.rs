@@ -39,6 +39,10 @@ fn parse_filter(text: &str) -> anyhow::Result<Filter> {
         let (shown, caret) = error.pointer();
         anyhow::anyhow!("the filter is not understood\n  {shown}\n  {caret}\n{error}\nhint: the language is on the page /search/help of a running `hm serve`")
     })?;
+    anyhow::ensure!(
+        query.like().is_none(),
+        "the filter has a `like:`, which puts images into an order and leaves none out\nhint: leave it out"
+    );
     Ok(Filter { query, ..Filter::default() })
 }
 

@@ -6,12 +6,16 @@ mod doctor;
 mod export;
 mod guard;
 mod host;
+mod local_worker;
 mod meta_worker;
+mod models;
 mod pixel_worker;
 mod restore;
 mod scan;
 mod serve;
 mod user;
+mod work;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -64,7 +68,10 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Export(args) => export::run(&args, &config),
         Command::Backup(args) => backup::run(&args, &config),
         Command::Restore(args) => restore::run(&args, &config),
+        Command::Models(args) => models::run(&args, &config, &bars),
         Command::User(args) => user::run(&args, &config),
+        Command::Work(args) => work::run(&args, &config),
+        Command::Worker(args) => worker::run(&args, &config),
         Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),

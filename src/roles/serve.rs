@@ -14,16 +14,21 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Exit, host::host_name, scan};
+use super::{Exit, host::host_name, local_worker::LocalWorker, scan, worker::serving_file};
 use crate::{
     backup::Nightly,
     cli::{GlobalArgs, ServeArgs},
     config::Config,
     db::{self, Db},
+    infer::shelf::Shelf,
+    media::pixels::decode_proxy,
     models::ImageId,
-    pipeline::{PictureContext, PictureMaker, PictureProgress, PlaceNamer, SidecarWriter, WantedPictures, WriteBackContext},
+    pipeline::{
+        Findings, FindingsContext, PictureContext, PictureMaker, PictureProgress, PlaceNamer, ShelfOnOffer, SidecarWriter, WakeContext,
+        Waker, WantedPictures, WriteBackContext,
+    },
     queue::Queue,
-    services::Services,
+    services::{Services, total_memory_bytes},
     web,
 };
 
@@ -33,6 +38,9 @@ const SCAN_CONNECTIONS: u32 = 8;
 const PICTURE_CONNECTIONS: u32 = 4;
 const WRITE_BACK_CONNECTIONS: u32 = 1;
 const PLACE_NAMES_CONNECTIONS: u32 = 1;
+/// One for each of its threads, and one to stop the building of an index.
+const FINDINGS_CONNECTIONS: u32 = 5;
+const WAKE_CONNECTIONS: u32 = 1;
 
 /// Runs the role until Ctrl-C or SIGTERM.
 ///
@@ -51,7 +59,8 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
     let written = config.vaults.iter().filter(|(_, vault)| vault.write_back).map(|(name, _)| name.clone());
     let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), host.clone());
-    let state = state.writing(written).with_map(config.map.clone());
+    let state = state.writing(written).with_map(config.map.clone()).with_models(config.models.clone());
+    let state = state.with_segmenting(segmenting(config)).with_ask(ask(config));
     let hosts = config.web.host_names();
     // Whoever else can reach this server has to sign in, by its address or by way of a proxy on this machine.
     let needs_accounts = !bind.ip().is_loopback() || !hosts.is_empty();
@@ -85,8 +94,20 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
         vaults: config.vaults.clone(),
         rescan: Box::new(move |folders| changed.ask(folders)),
     })?;
-    let nightly = Nightly::start(services.database_url().to_owned(), config.clone(), backup_host);
+    let nightly = Nightly::start(services.database_url().to_owned(), config.clone(), backup_host.clone());
     let place_namer = PlaceNamer::start(connect(PLACE_NAMES_CONNECTIONS)?)?;
+    let waker = Waker::start(WakeContext { db: connect(WAKE_CONNECTIONS)?, queue: queue.clone(), runtime: runtime.handle().clone() })?;
+    let findings = Findings::start(FindingsContext {
+        db: connect(FINDINGS_CONNECTIONS)?,
+        queue: queue.clone(),
+        runtime: runtime.handle().clone(),
+        consumer: format!("{}-{}", backup_host, std::process::id()),
+        networks: Box::new(ShelfOnOffer::new(config.models.clone())),
+        index_memory_mib: index_memory_mib(config),
+    })?;
+    let works_here = config.work.local && !args.no_work;
+    let local_worker = if works_here { Some(LocalWorker::start(config, child_arguments(global, "work"))?) } else { None };
+    let serving = Serving::at(config, listening.address);
     let button = Arc::clone(&scans.asked);
     let served = runtime.block_on(async {
         tokio::spawn(async move { pass_on_requests(&queue, &button).await });
@@ -102,6 +123,10 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
             }
         }
     });
+    drop(serving);
+    if let Some(local_worker) = local_worker {
+        local_worker.stop();
+    }
     if let Some(writer) = writer {
         writer.stop();
     }
@@ -109,10 +134,40 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
         nightly.stop();
     }
     place_namer.stop();
+    findings.stop();
+    waker.stop();
     scans.stop();
     pictures.stop();
     drop(services);
     served.map(|()| Exit::Done)
+}
+
+/// What answers searches by what pictures show, from the networks that are imported.
+fn ask(config: &Config) -> web::Ask {
+    let encoders = web::ShelfEncoders::new(Shelf::new(&config.models.dir), config.models.embed.clone());
+    web::Ask::new(Arc::new(encoders), Box::new(decode))
+}
+
+/// What cuts out what is pointed at.
+fn segmenting(config: &Config) -> web::Segmenting {
+    let kept = config.data_dir.join("cache").join("embeddings");
+    web::Segmenting::new(Shelf::new(&config.models.dir), config.models.segment.clone(), kept, Box::new(decode))
+}
+
+/// The pixels of a proxy, for what looks at pictures behind the pages.
+fn decode(jpeg: &[u8]) -> Result<web::Proxy, String> {
+    let pixels = decode_proxy(jpeg).map_err(|error| error.to_string())?;
+    Ok(web::Proxy { width_px: pixels.width_px, height_px: pixels.height_px, rgb: pixels.rgb })
+}
+
+/// Memory for building an index of vectors: a part of this machine's where the database is on it, and little where somebody else looks after
+/// it. With less than it needs (1.8 GiB at a million of 512 numbers) building takes several times as long.
+fn index_memory_mib(config: &Config) -> i64 {
+    const OF_ANOTHERS: i64 = 512;
+    if !config.database.url.is_empty() {
+        return OF_ANOTHERS;
+    }
+    i64::try_from((total_memory_bytes() / 5) >> 20).unwrap_or(OF_ANOTHERS)
 }
 
 /// The settings of this process, for a child of it.
@@ -125,6 +180,27 @@ fn child_arguments(global: &GlobalArgs, role: &str) -> Vec<OsString> {
     }
     arguments.push(role.into());
     arguments
+}
+
+/// Says where the server listens to those who invite workers, as long as it does.
+struct Serving(PathBuf);
+
+impl Serving {
+    fn at(config: &Config, address: std::net::SocketAddr) -> Self {
+        let path = serving_file(config);
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, format!("{address}\n")));
+        if let Err(error) = written {
+            tracing::debug!(file.path = %path.display(), %error, "who invites a worker has to say where this server is");
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // A file that stays is of no address that answers.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Passes the button's presses on to the scanning thread.

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What an image is found by, beside its facts.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Findable {
     /// What its coordinates are called.
     coordinates: Place,
@@ -100,12 +100,13 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Writes a batch of folders, whole or not at all.
-    pub(crate) fn write(&mut self, scans: &[FolderScan]) -> Result<(), QueryError> {
+    /// Writes a batch of folders, whole or not at all. What their images are found by goes from the scans to the database.
+    pub(crate) fn write(&mut self, scans: &mut [FolderScan]) -> Result<(), QueryError> {
         if scans.is_empty() {
             return Ok(());
         }
-        let batch = self.prepare(scans)?;
+        let findable = scans.iter_mut().map(|scan| std::mem::take(&mut scan.findable)).collect();
+        let batch = self.prepare(scans, findable)?;
         ingest::write_batch(self.conn, &batch)?;
         add(&self.progress.images, batch.images.len());
         add(&self.progress.files_missing, batch.gone.len());
@@ -113,8 +114,8 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// All that the database needs to hear of these folders, every id in it allocated.
-    fn prepare(&mut self, scans: &[FolderScan]) -> Result<Batch, QueryError> {
+    /// All that the database needs to hear of these folders and of what the images of each are found by, every id in it allocated.
+    fn prepare(&mut self, scans: &[FolderScan], findable: Vec<Vec<Findable>>) -> Result<Batch, QueryError> {
         let rows = self.resolve(scans)?;
         let mut batch = Batch::default();
         let mut touched = BTreeSet::new();
@@ -138,9 +139,9 @@ impl<'a> Ingest<'a> {
         self.ensure_names(scans)?;
         let fresh = claims.iter().flatten().filter(|claim| claim.is_none()).count();
         let mut fresh = ingest::allocate_ids(self.conn, Sequence::Images, fresh)?.into_iter().map(ImageId);
-        for ((scan, rows), claims) in scans.iter().zip(&rows).zip(&claims) {
+        for (((scan, rows), claims), findable) in scans.iter().zip(&rows).zip(&claims).zip(findable) {
             let mut image_of = vec![None; scan.files.len()];
-            for (((group, moment), findable), claim) in scan.grouping.groups.iter().zip(&scan.moments).zip(&scan.findable).zip(claims) {
+            for (((group, moment), findable), claim) in scan.grouping.groups.iter().zip(&scan.moments).zip(findable).zip(claims) {
                 let image = claim.unwrap_or_else(|| fresh.next().expect("as many were allocated as groups need"));
                 for member in &group.members {
                     image_of[member.file] = Some((image, member.role));
@@ -275,12 +276,12 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    fn image_write(&self, id: ImageId, folder_id: FolderId, moment: &Moment, findable: &Findable, rows: &[Row]) -> ImageWrite {
+    fn image_write(&self, id: ImageId, folder_id: FolderId, moment: &Moment, findable: Findable, rows: &[Row]) -> ImageWrite {
         let facts = &moment.facts;
         let camera = camera_name(facts.make.as_deref(), facts.model.as_deref());
         let small = |number: u32| i32::try_from(number).ok();
         let place = facts.place.clone().unwrap_or_default();
-        let Findable { coordinates, search_words } = findable.clone();
+        let Findable { coordinates, search_words } = findable;
         let plain = |texts: &[String]| texts.iter().map(|text| PlainText::from(text.as_str())).collect();
         ImageWrite {
             is_new: false,

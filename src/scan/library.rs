@@ -192,14 +192,14 @@ fn write_all(
         files += scan.listed.max(1);
         batch.push(scan);
         if files >= enough {
-            ingest.write(&batch)?;
+            ingest.write(&mut batch)?;
             batch.clear();
             files = 0;
             enough = (enough * 2).min(batch_size);
         }
         Ok(())
     })?;
-    ingest.write(&batch)?;
+    ingest.write(&mut batch)?;
     Ok(visited)
 }
 

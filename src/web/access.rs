@@ -1,6 +1,7 @@
 //! Who may ask for what: the rule for each address, kept in one place.
 //!
-//! Looking needs a viewer, changing an editor; the exceptions are listed here, and `tests/it/accounts.rs` has every address with every
+//! Looking needs a viewer, changing an editor; cutting something out changes nothing, but takes all cores for a second, and so needs an
+//! editor too, as does stopping what networks do or having it done again, which a viewer may watch. The exceptions are listed here, and `tests/it/accounts.rs` has every address with every
 //! role. The rule is looked up by the address of the table that answers, never by the text of the request, so that no other way of
 //! writing an address gets around it.
 
@@ -31,6 +32,9 @@ const OWN: [&str; 6] = ["/me", "/me/password", "/me/tokens", "/me/tokens/{id}/de
 /// What belongs to owners.
 const OWNERS: [&str; 5] = ["/accounts", "/accounts/{id}/role", "/accounts/{id}/password", "/accounts/{id}/delete", "/audit"];
 
+/// What a machine that was invited to work fetches: whoever may look may, too.
+const WORKERS: [&str; 3] = ["/api/v1/images/{id}/thumbnail", "/api/v1/models", "/api/v1/models/{name}/{file}"];
+
 /// The rule for an address of the table.
 pub fn access(method: &Method, path: &str) -> Access {
     if PUBLIC.contains(&path) {
@@ -46,6 +50,7 @@ pub fn access(method: &Method, path: &str) -> Access {
         return Access::AtLeast(Role::Editor);
     }
     match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS if WORKERS.contains(&path) => Access::AtLeast(Role::Worker),
         Method::GET | Method::HEAD | Method::OPTIONS => Access::AtLeast(Role::Viewer),
         _ => Access::AtLeast(Role::Editor),
     }

@@ -15,7 +15,7 @@ use askama::Template;
 
 pub(super) use self::form::in_words;
 use self::form::{Asked, asked};
-pub(super) use self::progress::{UnderWay, progress};
+pub(super) use self::progress::{UnderWay, progress, tell};
 pub(super) use self::words::{change_words, color_words, field_words, offset_words, place_name, place_words, value_words};
 use super::{
     State, WebError, Who,
@@ -27,8 +27,7 @@ use crate::{
     db::{
         DbError,
         edits::{
-            Batch, HistoryEntry, Selection, Undone, apply_edits, apply_edits_telling, list_history, redo_batch, redo_edit, undo_batch,
-            undo_edit,
+            Batch, HistoryEntry, Selection, Turn, Undone, apply_edits, apply_edits_telling, list_history, turn_batch_telling, turn_edit,
         },
         image::find_image,
         suggest::suggest,
@@ -76,8 +75,12 @@ impl Said {
         Self { batch: batch.id.map(|id| id.0), changed, words: said }
     }
 
-    fn of_turn(turned: Undone, verb: &str) -> Self {
+    fn of_turn(turned: Undone, turn: Turn) -> Self {
         let Undone { changed, skipped } = turned;
+        let verb = match turn {
+            Turn::Back => "Undone",
+            Turn::Again => "Done again",
+        };
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut words = if changed == 0 { format!("{verb}: nothing") } else { format!("{verb}: {}", photos(count(changed))) };
         if skipped > 0 {
@@ -121,10 +124,9 @@ pub(super) async fn edit_one(
 pub(super) async fn edit_many(state: Data<State>, who: Who, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
     let selection = selection(&fields)?;
     let Asked { changes, words } = asked_in(&state, &fields).await?;
-    let told = progress::tell(&state, value_of(&fields, "progress"));
-    let progress = std::sync::Arc::clone(&told.progress);
-    let edited =
-        state.db.run(move |conn| apply_edits_telling(conn, &who.name, &selection, &changes, &mut |done, total| progress.note(done, total)));
+    let told = tell(&state, &fields);
+    let mut teller = told.teller();
+    let edited = state.db.run(move |conn| apply_edits_telling(conn, &who.name, &selection, &changes, &mut teller));
     let batch = edited.await?.map_err(in_words)?;
     drop(told);
     answer(&request, &fields, "/", Said::of_many(batch, &words))
@@ -147,7 +149,7 @@ pub(super) fn selection(fields: &[(String, String)]) -> Result<Selection, WebErr
     let filter = value_of(fields, "filter").unwrap_or_default();
     let pairs = Query::<Vec<(String, String)>>::from_query(filter)
         .map_err(|_| WebError::BadRequest("`filter` is expected to be the query of an address".to_owned()))?;
-    Ok(Selection::AllBut(page::filter_of(&pairs)?, ids("except")?))
+    Ok(Selection::AllBut(page::set_of(&pairs)?, ids("except")?))
 }
 
 /// The changes of a form, with the place of another image looked up where it names one.
@@ -184,16 +186,36 @@ pub(super) async fn undo(
     fields: Fields,
     request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
-    let batch: BatchId = batch.parse().map_err(|_| WebError::NotFound("edit"))?;
-    let undone = state.db.run(move |conn| undo_batch(conn, &who.name, batch)).await.map_err(or_not_found("edit"))?;
-    answer(&request, &fields, "/", Said::of_turn(undone, "Undone"))
+    turn_many(state, who, &batch, &fields, &request, Turn::Back).await
 }
 
 /// `POST /edits/{batch}/redo`: does again what was taken back; then back.
-pub(super) async fn redo(state: Data<State>, batch: Path<String>, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
+pub(super) async fn redo(
+    state: Data<State>,
+    who: Who,
+    batch: Path<String>,
+    fields: Fields,
+    request: HttpRequest,
+) -> Result<HttpResponse, WebError> {
+    turn_many(state, who, &batch, &fields, &request, Turn::Again).await
+}
+
+/// Turns an action as [`edit_many`] does one: told by the word in `progress` how far it is.
+async fn turn_many(
+    state: Data<State>,
+    who: Who,
+    batch: &str,
+    fields: &[(String, String)],
+    request: &HttpRequest,
+    turn: Turn,
+) -> Result<HttpResponse, WebError> {
     let batch: BatchId = batch.parse().map_err(|_| WebError::NotFound("edit"))?;
-    let redone = state.db.run(move |conn| redo_batch(conn, batch)).await.map_err(or_not_found("edit"))?;
-    answer(&request, &fields, "/", Said::of_turn(redone, "Done again"))
+    let told = tell(&state, fields);
+    let mut teller = told.teller();
+    let turned = state.db.run(move |conn| turn_batch_telling(conn, &who.name, batch, turn, &mut teller));
+    let turned = turned.await.map_err(or_not_found("edit"))?;
+    drop(told);
+    answer(request, fields, "/", Said::of_turn(turned, turn))
 }
 
 /// Says what was done, or leads back: to `back`, else to `otherwise`.
@@ -285,26 +307,32 @@ pub(super) async fn undo_one(
     fields: Fields,
     request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
-    let (image, edit) = one_edit(&path)?;
-    let undone = state.db.run(move |conn| undo_edit(conn, &who.name, image, edit)).await.map_err(or_not_found("edit"))?;
-    answer(&request, &fields, &format!("/images/{image}/history"), Said::of_turn(undone, "Undone"))
+    turn_one(&state, who, &path, &fields, &request, Turn::Back).await
 }
 
 /// `POST /images/{id}/history/{edit}/redo`: does it again.
 pub(super) async fn redo_one(
     state: Data<State>,
+    who: Who,
     path: Path<(String, String)>,
     fields: Fields,
     request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
-    let (image, edit) = one_edit(&path)?;
-    let redone = state.db.run(move |conn| redo_edit(conn, image, edit)).await.map_err(or_not_found("edit"))?;
-    answer(&request, &fields, &format!("/images/{image}/history"), Said::of_turn(redone, "Done again"))
+    turn_one(&state, who, &path, &fields, &request, Turn::Again).await
 }
 
-fn one_edit(path: &(String, String)) -> Result<(ImageId, i64), WebError> {
-    let image = path.0.parse().map_err(|_| WebError::NotFound("image"))?;
-    Ok((image, path.1.parse().map_err(|_| WebError::NotFound("edit"))?))
+async fn turn_one(
+    state: &State,
+    who: Who,
+    path: &(String, String),
+    fields: &[(String, String)],
+    request: &HttpRequest,
+    turn: Turn,
+) -> Result<HttpResponse, WebError> {
+    let image: ImageId = path.0.parse().map_err(|_| WebError::NotFound("image"))?;
+    let edit: i64 = path.1.parse().map_err(|_| WebError::NotFound("edit"))?;
+    let turned = state.db.run(move |conn| turn_edit(conn, &who.name, image, edit, turn)).await.map_err(or_not_found("edit"))?;
+    answer(request, fields, &format!("/images/{image}/history"), Said::of_turn(turned, turn))
 }
 
 /// A keyword that could be meant.
@@ -324,12 +352,15 @@ struct Keywords {
     choices: Vec<KeywordChoice>,
 }
 
-/// `GET /keywords?words=`: keywords that there are, most images first, of which a level begins with what is typed.
+/// `GET /keywords?words=`: keywords that there are, those of several levels first and of them most images first, of
+/// which a level begins with what is typed.
 pub(super) async fn keywords(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let typed = value_of(&pairs, "words").unwrap_or_default().replace(['>', '›'], "|");
     let typed = typed.split('|').map(str::trim).collect::<Vec<_>>().join("|");
     let slot = Slot::Value { key: "tag", typed };
-    let found = state.db.run(move |conn| suggest(conn, &Filter::default(), &slot, MOST_KEYWORDS)).await?;
+    let mut found = state.db.run(move |conn| suggest(conn, &Filter::default(), &slot, MOST_KEYWORDS)).await?;
+    // `Zoey` is there because `animal|dog|Zoey` is: whoever completes it means the whole.
+    found.sort_by_key(|one| !one.shown.contains('|'));
     let choice = |one: crate::db::suggest::Suggestion| KeywordChoice {
         words: one.shown.replace('|', " › "),
         count: grouped(one.count),
@@ -371,9 +402,9 @@ mod tests {
         assert_eq!(Said::of_many(batch(1200, 0, 0), "4 stars").words, "1,200 photos: 4 stars");
         assert_eq!(Said::of_many(batch(1, 2, 0), "4 stars").words, "3 photos: 4 stars (2 were so already)");
         assert_eq!(Said::of_many(batch(0, 1, 1), "4 stars").words, "1 photo: 4 stars, as before; 1 photo no longer in the library");
-        assert_eq!(Said::of_turn(Undone { changed: 3, skipped: 0 }, "Undone").words, "Undone: 3 photos");
+        assert_eq!(Said::of_turn(Undone { changed: 3, skipped: 0 }, Turn::Back).words, "Undone: 3 photos");
         assert_eq!(
-            Said::of_turn(Undone { changed: 0, skipped: 1 }, "Undone").words,
+            Said::of_turn(Undone { changed: 0, skipped: 1 }, Turn::Back).words,
             "Undone: nothing; 1 change was left alone: it was changed again since"
         );
     }

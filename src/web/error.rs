@@ -45,6 +45,10 @@ pub enum WebError {
     TooLarge(String),
     /// Others are served first; the text says with what.
     Busy(&'static str),
+    /// No network can do what is asked; the text says why, and the way out.
+    NoNetwork(String),
+    /// The database cannot compare pictures; the text says why, and the way out.
+    NoVectors(String),
     /// No picture can be made of the image; the text says why.
     NoPicture(String),
     /// The picture is being made.
@@ -87,6 +91,8 @@ impl WebError {
             Self::Conflict(_) => "conflict",
             Self::TooLarge(_) => "too_large",
             Self::Busy(_) => "busy",
+            Self::NoNetwork(_) => "no_network",
+            Self::NoVectors(_) => "no_vectors",
             Self::NoPicture(_) => "no_picture",
             Self::PicturePending => "picture_pending",
             Self::VaultOffline(..) => "vault_offline",
@@ -114,9 +120,11 @@ impl WebError {
             }
             Self::VaultOffline(..) | Self::FileMissing(_) | Self::NoPicture(_) => Some(("/", "Back to the photos")),
             Self::Forbidden(_) => Some(("/", "Back to the photos")),
+            Self::NoNetwork(_) => Some(("/models", "Networks")),
             Self::SignIn | Self::LockedOut => Some(("/login", "Sign in")),
             Self::NoOwner => Some(("/welcome", "Create the first account")),
             Self::Busy(_)
+            | Self::NoVectors(_)
             | Self::PicturePending
             | Self::CrossOrigin
             | Self::BadToken
@@ -138,6 +146,7 @@ impl fmt::Display for WebError {
             Self::Query(error) => write!(f, "{error}"),
             Self::BadRequest(text) | Self::Conflict(text) | Self::TooLarge(text) => f.write_str(text),
             Self::Busy(text) => f.write_str(text),
+            Self::NoNetwork(text) | Self::NoVectors(text) => f.write_str(text),
             Self::NoPicture(reason) => write!(f, "No picture can be made of this image: {reason}."),
             Self::PicturePending => f.write_str("The picture is being made. Try again in a moment."),
             Self::VaultOffline(vault, reason) => write!(f, "The vault `{vault}` is offline: {reason}. Connect the disk and try again."),
@@ -164,7 +173,7 @@ impl ResponseError for WebError {
             Self::NotFound(_) | Self::NoPicture(_) | Self::FileMissing(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Filter(_) | Self::Query(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::NoNetwork(_) | Self::NoVectors(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy(_) | Self::PicturePending | Self::VaultOffline(..) | Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::CrossOrigin | Self::NoTokens | Self::Forbidden(_) => StatusCode::FORBIDDEN,

@@ -136,7 +136,7 @@ impl What {
 
 /// `GET /api/v1/export?format=&of=` and a filter.
 pub(super) async fn export(request: &HttpRequest, state: &Data<State>, pairs: &Pairs) -> Result<HttpResponse, WebError> {
-    let filter = page::filter_of(pairs)?;
+    let filter = page::set_of(pairs)?;
     let what = What::from_pairs(pairs)?;
     if matches!(what, What::Originals | What::Proxies) {
         let wanted = filter.clone();

@@ -109,6 +109,14 @@ async fn wait_for_picture(
     Ok(bytes)
 }
 
+/// The JPEG of an image's proxy; asks for it to be made, and waits, where it is not there yet.
+///
+/// # Errors
+/// [`WebError::PicturePending`] when it is not made in time, [`WebError::Unavailable`] when the disk cannot be read.
+pub(super) async fn wait_for_proxy(state: &Data<State>, image: ImageId, key: &PictureKey) -> Result<Vec<u8>, WebError> {
+    wait_for_picture(state, image, key, PictureSize::Proxy, PATIENCE).await?.ok_or(WebError::PicturePending)
+}
+
 async fn read_picture(state: &State, key: &PictureKey, size: PictureSize) -> Result<Option<Vec<u8>>, WebError> {
     let path = state.thumbs_dir.join(key.relative_path(size));
     let read = web::block(move || std::fs::read(path)).await.map_err(|error| WebError::Internal(error.to_string()))?;

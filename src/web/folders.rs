@@ -81,6 +81,9 @@ pub(super) async fn show(state: Data<State>, path: Path<String>, pairs: Pairs) -
     let id: FolderId = path.parse().map_err(|_| WebError::NotFound("folder"))?;
     let mut filter = page::filter_of(&pairs)?;
     filter.folder = Some(id);
+    if filter.query.like().is_some() {
+        return Ok(page::see_other(&page::address("/", &filter, &[])));
+    }
     let (steps, cards) = state.db.run(move |conn| Ok::<_, DbError>((breadcrumbs(conn, id)?, list_folders(conn, Some(id))?))).await?;
     let mut steps = steps.ok_or(WebError::NotFound("folder"))?;
     let name = steps.pop().map(|step| step.name).unwrap_or_default();

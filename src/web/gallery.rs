@@ -14,6 +14,7 @@ use super::{
     folders::FolderHead,
     map::query_words,
     page::{self, Layout, Pairs, Tab},
+    ranked,
     tiles::{Day, count_days, days},
 };
 use crate::{
@@ -39,8 +40,8 @@ const MOST_SELECTED: i64 = 100_000;
 /// A filter in force, and the address without it.
 #[derive(Debug)]
 pub(super) struct Chip {
-    words: String,
-    without: String,
+    pub(super) words: String,
+    pub(super) without: String,
 }
 
 /// What the gallery shows, on its own page or below a folder's head.
@@ -60,14 +61,23 @@ pub(super) struct GalleryView {
     exports: Vec<(&'static str, String)>,
     /// This page, for forms that lead back to it.
     here: String,
+    /// Where the row of pictures comes from that show the words of the search.
+    best: Option<String>,
+    /// Why words were looked for in texts alone.
+    lack: Option<&'static str>,
 }
 
 impl GalleryView {
     /// The colours to choose from: name and words.
     fn colors(&self) -> Vec<(&'static str, String)> {
-        let colors = ColorLabel::ALL.iter().filter(|color| **color != ColorLabel::None);
-        colors.map(|color| (color.name(), color_words(*color))).collect()
+        colors()
     }
+}
+
+/// The colours to choose from: name and words.
+pub(super) fn colors() -> Vec<(&'static str, String)> {
+    let colors = ColorLabel::ALL.iter().filter(|color| **color != ColorLabel::None);
+    colors.map(|color| (color.name(), color_words(*color))).collect()
 }
 
 /// A gallery page.
@@ -131,7 +141,20 @@ fn last_day_of(text: &str) -> Option<NaiveDate> {
 /// `GET /`.
 pub(super) async fn show(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let filter = page::filter_of(&pairs)?;
-    let view = view(&state, &pairs, &filter, "/").await?;
+    if filter.query.like().is_some() {
+        return ranked::show(&state, &pairs, filter).await;
+    }
+    let mut view = view(&state, &pairs, &filter, "/").await?;
+    if view.days.is_empty()
+        && let Some(instead) = ranked::show_instead(&state, &filter).await?
+    {
+        return Ok(instead);
+    }
+    if Start::from_pairs(&pairs)? == Start::default() && ranked::by_words(&filter).is_some() {
+        let has_network = knows_words(&state).await;
+        view.best = (has_network && !view.days.is_empty()).then(|| page::address("/ranked/best", &filter, &[]));
+        view.lack = (!has_network).then_some("With a network imported, hm also looks for what the pictures show.");
+    }
     let layout = Layout { title: title(&filter), tab: Tab::Photos, filter };
     page::html(&GalleryPage { layout, view, folder: None })
 }
@@ -148,6 +171,14 @@ pub(super) async fn show_in_folder(
     view.is_all = false;
     let layout = Layout { title: folder.name.clone(), tab: Tab::Folders, filter };
     page::html(&GalleryPage { layout, view, folder: Some(folder) })
+}
+
+/// Whether there is a network that knows words and pictures.
+async fn knows_words(state: &State) -> bool {
+    match &state.ask {
+        Some(ask) => ask.network().await.is_ok(),
+        None => false,
+    }
 }
 
 fn title(filter: &Filter) -> String {
@@ -179,6 +210,7 @@ async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, 
     if page.is_worth_gathering {
         actix_web::rt::spawn(gather(state.clone(), filter.clone()));
     }
+    state.want_findings(page.cards.iter().map(|card| card.id).collect());
     let mut days = days(&page.cards, filter);
     count_days(&mut days, &page.cut);
     let turn = |key, cursor: Option<Cursor>| cursor.map(|cursor| page::address(path, filter, &[(key, cursor.to_string())]));
@@ -192,6 +224,8 @@ async fn view(state: &Data<State>, pairs: &[(String, String)], filter: &Filter, 
         is_all: filter.is_all(),
         exports: super::export::links(filter),
         here: page::address(path, filter, &[]),
+        best: None,
+        lack: None,
         days,
     })
 }
@@ -211,7 +245,7 @@ async fn gather(state: Data<State>, filter: Filter) {
 }
 
 /// The filters in force as words, each with the address without it.
-fn chips(filter: &Filter, folder_name: Option<String>) -> Vec<Chip> {
+pub(super) fn chips(filter: &Filter, folder_name: Option<String>) -> Vec<Chip> {
     let without = |change: fn(&mut Filter)| {
         let mut other = filter.clone();
         change(&mut other);
@@ -273,7 +307,7 @@ pub(super) fn gps_words(has_gps: bool) -> &'static str {
 
 /// `GET /days?newest=&oldest=&after=&limit=`: the rows of these days, as a fragment.
 pub(super) async fn show_days(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
-    let filter = page::filter_of(&pairs)?;
+    let filter = page::set_of(&pairs)?;
     let newest = day_of(&pairs, "newest")?;
     let oldest = day_of(&pairs, "oldest")?;
     let after: Option<Cursor> = page::value_of(&pairs, "after").map(str::parse).transpose()?;
@@ -285,6 +319,7 @@ pub(super) async fn show_days(state: Data<State>, pairs: Pairs) -> Result<HttpRe
         None => list_cards_of_days(conn, &wanted, newest, oldest, after, limit),
     };
     let cards = state.db.run(list).await?;
+    state.want_findings(cards.iter().map(|card| card.id).collect());
     page::html(&DaysFragment { days: days(&cards, &filter) })
 }
 
@@ -302,7 +337,7 @@ fn number_of(pairs: &[(String, String)], key: &'static str, most: i64) -> Result
 
 /// `GET /images/ids?from=&to=` or `?day=`: the images of a filter between two of them, or of a day, for a selection of what is not on the page.
 pub(super) async fn show_ids(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
-    let filter = page::filter_of(&pairs)?;
+    let filter = page::set_of(&pairs)?;
     let day = page::value_of(&pairs, "day").is_some().then(|| day_of(&pairs, "day")).transpose()?;
     let image = |key| page::value_of(&pairs, key).unwrap_or_default().parse::<ImageId>().map_err(|_| WebError::NotFound("image"));
     let ends = if day.is_none() { Some((image("from")?, image("to")?)) } else { None };
@@ -342,7 +377,7 @@ struct TimelineAnswer {
 
 /// `GET /timeline.json`: every day with its images, small enough to be sent whole.
 pub(super) async fn show_timeline(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
-    let filter = page::filter_of(&pairs)?;
+    let filter = page::set_of(&pairs)?;
     let days = state.timeline(&filter).await?;
     let mut before = 0;
     let days = days.iter().map(|day| {
@@ -357,7 +392,7 @@ pub(super) async fn show_timeline(state: Data<State>, pairs: Pairs) -> Result<Ht
 
 /// `GET /days/marks?day=&every=`: the cursors after every so many images of a long day, so that any piece of it can be asked for.
 pub(super) async fn show_marks(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
-    let filter = page::filter_of(&pairs)?;
+    let filter = page::set_of(&pairs)?;
     let day = day_of(&pairs, "day")?;
     let every = number_of(&pairs, "every", LONGEST_ANSWER)?;
     let marks = state.db.run(move |conn| list_marks(conn, &filter, day, every)).await?;

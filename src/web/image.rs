@@ -14,7 +14,9 @@ use super::{
     grouping::SPLIT_FROM,
     map::PlaceView,
     page::{self, Htmx, Layout, Pairs, Tab},
-    tiles,
+    ranked,
+    regions::RegionsView,
+    search, tiles,
 };
 use crate::{
     db::{
@@ -25,7 +27,7 @@ use crate::{
     models::{
         Direction, FileFormat, FileKind, FileRole, Filter, Gps, ImageId,
         edit::{ColorLabel, Keywords, Place},
-        query::{Name, Term},
+        query::{Like, Name, Term},
     },
 };
 
@@ -89,6 +91,30 @@ struct EditView {
     place: Place,
 }
 
+/// The ways to the neighbours, in words.
+#[derive(Debug, Clone, Copy)]
+struct Turns {
+    newer: &'static str,
+    older: &'static str,
+    /// Said where there is none.
+    newest: &'static str,
+    oldest: &'static str,
+}
+
+/// In the order of time.
+const BY_TIME: Turns =
+    Turns { newer: "Newer photo", older: "Older photo", newest: "This is the newest photo", oldest: "This is the oldest photo" };
+/// In the order of likeness.
+const BY_LIKENESS: Turns =
+    Turns { newer: "More alike", older: "Less alike", newest: "This is the most alike", oldest: "The order ends here" };
+
+/// The neighbours as addresses.
+#[derive(Debug, Default)]
+struct Around {
+    newer: Option<String>,
+    older: Option<String>,
+}
+
 /// Everything the viewer shows.
 #[derive(Debug)]
 struct ImageView {
@@ -112,9 +138,15 @@ struct ImageView {
     lack: String,
     newer: Option<String>,
     older: Option<String>,
+    /// What the ways to the neighbours lead to, for who cannot see the arrows; and what their titles say.
+    turns: Turns,
     newest: String,
     oldest: String,
     close: String,
+    /// The pictures that look like it.
+    alike: String,
+    /// What is seen in it, on the page that shows that.
+    regions: Option<RegionsView>,
     title: Option<String>,
     description: Option<String>,
     /// 0..=5.
@@ -158,25 +190,65 @@ struct PanelFragment {
 
 /// The panel alone, after an edit.
 pub(super) fn panel(found: &Found, filter: &Filter, said: Said) -> impl Template + use<> {
-    PanelFragment { view: ImageView { said, ..view(found, Neighbours { newer: None, older: None }, filter) } }
+    PanelFragment { view: ImageView { said, ..view(found, Around::default(), filter) } }
 }
 
-/// `GET /images/{id}`.
+/// `GET /images/{id}`; with `place=`, its place in the order of a `like:`.
 pub(super) async fn show(state: Data<State>, path: Path<String>, pairs: Pairs, htmx: Htmx) -> Result<HttpResponse, WebError> {
     let id: ImageId = path.parse().map_err(|_| WebError::NotFound("image"))?;
-    let filter = page::filter_of(&pairs)?;
-    let wanted = filter.clone();
-    let (found, around) = state
-        .db
-        .run(move |conn| Ok::<_, DbError>((find_image(conn, id)?, neighbours(conn, id, &wanted)?)))
-        .await
-        .map_err(or_not_found("image"))?;
-    let split_from = page::value_of(&pairs, SPLIT_FROM).and_then(|origin| origin.parse().ok());
-    let view = ImageView { split_from, ..view(&found, around, &filter) };
+    let (view, filter) = view_of(&state, id, &pairs).await?;
+    state.want_findings(vec![id]);
     if htmx.0 {
         return page::html(&ImageFragment { view });
     }
     page::html(&ImagePage { layout: Layout { title: view.heading.clone(), tab: Tab::None, filter }, view })
+}
+
+/// The page of an image with what is seen in it, for who has no script.
+pub(super) async fn show_with(
+    state: &Data<State>,
+    id: ImageId,
+    pairs: &[(String, String)],
+    regions: RegionsView,
+) -> Result<HttpResponse, WebError> {
+    let (view, filter) = view_of(state, id, pairs).await?;
+    let view = ImageView { regions: Some(regions), ..view };
+    page::html(&ImagePage { layout: Layout { title: view.heading.clone(), tab: Tab::None, filter }, view })
+}
+
+async fn view_of(state: &Data<State>, id: ImageId, pairs: &[(String, String)]) -> Result<(ImageView, Filter), WebError> {
+    let filter = page::filter_of(pairs)?;
+    let place = page::value_of(pairs, "place").and_then(|place| place.parse().ok());
+    let wanted = filter.clone();
+    let is_ordered = filter.query.like().is_some();
+    let found = state.db.run(move |conn| {
+        let around = if is_ordered { Neighbours::default() } else { neighbours(conn, id, &wanted)? };
+        Ok::<_, DbError>((find_image(conn, id)?, around))
+    });
+    let (found, by_time) = found.await.map_err(or_not_found("image"))?;
+    let around = match place.filter(|_| is_ordered) {
+        Some(place) => by_likeness(state, &filter, place).await,
+        None => {
+            let link = |id: Option<ImageId>| id.map(|id| page::address(&format!("/images/{id}"), &filter, &[]));
+            Around { newer: link(by_time.newer), older: link(by_time.older) }
+        }
+    };
+    let split_from = page::value_of(pairs, SPLIT_FROM).and_then(|origin| origin.parse().ok());
+    Ok((ImageView { split_from, ..view(&found, around, &filter) }, filter))
+}
+
+/// The neighbours in an order. That there is none for the moment must not hide the picture.
+async fn by_likeness(state: &Data<State>, filter: &Filter, place: usize) -> Around {
+    let link = |found: Option<(ImageId, usize)>| {
+        found.map(|(id, place)| page::address(&format!("/images/{id}"), filter, &[("place", place.to_string())]))
+    };
+    match ranked::around(state, filter, place).await {
+        Ok((before, after)) => Around { newer: link(before), older: link(after) },
+        Err(error) => {
+            tracing::debug!("the neighbours in an order are not known: {error}");
+            Around::default()
+        }
+    }
 }
 
 /// `GET /images/newest` and `GET /images/oldest`: lead to the ends of the filtered timeline.
@@ -198,10 +270,12 @@ async fn end(state: &Data<State>, pairs: &[(String, String)], direction: Directi
     Ok(HttpResponse::SeeOther().insert_header((LOCATION, address)).finish())
 }
 
-fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
+fn view(found: &Found, around: Around, filter: &Filter) -> ImageView {
     let Found { image, files } = found;
     let key = image.picture_key.as_deref().filter(|_| image.picture_error.is_none());
-    let link = |id: Option<ImageId>| id.map(|id| page::address(&format!("/images/{id}"), filter, &[]));
+    let is_ordered = filter.query.like().is_some();
+    // The ends of an order are no matter of time.
+    let end = |path: &str| if is_ordered { String::new() } else { page::address(path, filter, &[]) };
     let file_href = |file: &ImageFile| format!("/files/{}", file.id);
     let is_here = |file: &&ImageFile| file.missing_since.is_none() && image.vault_offline_since.is_none();
     let rating = image.rating.unwrap_or(0);
@@ -230,11 +304,17 @@ fn view(found: &Found, around: Neighbours, filter: &Filter) -> ImageView {
             .map(|file| (file_href(file), file.format.media_type())),
         download: files.iter().find(is_here).map(|file| format!("{}?download=1", file_href(file))),
         lack: lack(image),
-        newer: link(around.newer),
-        older: link(around.older),
-        newest: page::address("/images/newest", filter, &[]),
-        oldest: page::address("/images/oldest", filter, &[]),
-        close: page::address("/", filter, &[("at", image.captured_at.date().to_string())]),
+        newer: around.newer,
+        older: around.older,
+        turns: if is_ordered { BY_LIKENESS } else { BY_TIME },
+        newest: end("/images/newest"),
+        oldest: end("/images/oldest"),
+        close: match is_ordered {
+            true => page::address("/", filter, &[]),
+            false => page::address("/", filter, &[("at", image.captured_at.date().to_string())]),
+        },
+        alike: search::gallery_href(&Term::Like(Like::Image(image.id)).to_string()),
+        regions: None,
         title: image.title.clone(),
         description: image.description.clone(),
         stars: rating.max(0),

@@ -24,8 +24,8 @@ use crate::{
     models::{
         Filter, ImageId, Query,
         edit::{Change, Place},
-        gazetteer::{self, towns_within, whereabouts},
-        query::{Name, Term},
+        gazetteer::{self, NamedTown, towns_named, towns_within, whereabouts},
+        query::{Like, Name, Term},
     },
 };
 
@@ -33,6 +33,8 @@ use crate::{
 const SELECTION: &str = "selection";
 /// Towns of a country that are listed at once; the others are behind a click.
 const TOWNS_AT_ONCE: usize = 5;
+/// Towns offered by their names at a time.
+const MOST_CHOICES: usize = 8;
 /// Towns written on the map.
 const MOST_LABELS: usize = 60;
 /// The towns written on a map of the whole earth have more people than this; a zoom closer halves it and more.
@@ -104,6 +106,10 @@ struct MapPage {
 /// or of the gallery's selection.
 pub(super) async fn show(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let filter = page::filter_of(&pairs)?;
+    if filter.query.like().is_some() {
+        // An order has no place on the map; the box on this page takes any search.
+        return Ok(page::see_other(&page::address("/", &filter, &[])));
+    }
     let pick = match page::value_of(&pairs, "pick") {
         None => None,
         Some(SELECTION) => Some(Pick {
@@ -168,6 +174,9 @@ pub(super) fn query_words(part: &Query) -> String {
     match part {
         Query::Term(Term::Words(text) | Term::Phrase(text)) => format!("“{text}”"),
         Query::Term(Term::Within(_)) => "A part of the map".to_owned(),
+        Query::Term(Term::Like(Like::Words(words))) => format!("Shows “{words}”"),
+        Query::Term(Term::Like(Like::Image(_))) => "Like a picture".to_owned(),
+        Query::Term(Term::Like(Like::Region(_))) => "Like a part of a picture".to_owned(),
         part => part.to_string(),
     }
 }
@@ -192,6 +201,38 @@ pub(super) async fn show_towns(pairs: Pairs) -> Result<HttpResponse, WebError> {
         .map(|town| TownLabel { name: town.name, latitude_deg: town.latitude_deg, longitude_deg: town.longitude_deg, people: town.people })
         .collect();
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, max-age=86400")).json(labels))
+}
+
+/// A town that could be meant.
+#[derive(Debug)]
+struct TownChoice {
+    /// As it is put in: `Paris, Texas, United States`.
+    words: String,
+    name: &'static str,
+    around: String,
+    /// Latitude and longitude.
+    place: String,
+}
+
+#[derive(Template)]
+#[template(path = "towns.html")]
+struct TownChoices {
+    choices: Vec<TownChoice>,
+}
+
+/// `GET /map/towns?words=`: towns that could be meant by what is typed, the greatest first.
+pub(super) async fn find_towns(pairs: Pairs) -> Result<HttpResponse, WebError> {
+    let typed = page::value_of(&pairs, "words").unwrap_or_default().to_owned();
+    // The first question folds the names of all towns.
+    let found = actix_web::web::block(move || towns_named(&typed, MOST_CHOICES)).await;
+    let choice = |NamedTown { town, place }: NamedTown| TownChoice {
+        words: place_words(&place).unwrap_or_default(),
+        name: town.name,
+        around: place_words(&Place { city: None, ..place }).unwrap_or_default(),
+        place: format!("{:.4},{:.4}", town.latitude_deg, town.longitude_deg),
+    };
+    let choices = found.map_err(|error| WebError::Internal(error.to_string()))?.into_iter().map(choice).collect();
+    page::html(&TownChoices { choices })
 }
 
 #[derive(Serialize)]

@@ -13,7 +13,11 @@ use actix_web::{
     web::Data,
 };
 
-use super::{State, WebError};
+use super::{
+    State, WebError,
+    tasks::numbers::{LaneNumbers, Numbers},
+};
+use crate::{models::task::Priority, queue::WorkerView};
 
 /// Upper bounds of the latency histogram, in seconds.
 const BUCKETS_S: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
@@ -96,8 +100,62 @@ pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, WebError
     for (name, help, value) in gauges.into_iter().chain(memory) {
         _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
     }
+    write_tasks(&mut text, &state.task_numbers().await?).map_err(|error| WebError::Internal(error.to_string()))?;
     state.metrics.write(&mut text).map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").insert_header((CACHE_CONTROL, "no-store")).body(text))
+}
+
+/// What networks do, by lane and by worker.
+fn write_tasks(text: &mut String, numbers: &Numbers) -> std::fmt::Result {
+    let mut family = |name: &str, help: &str, kind: &str, lines: Vec<(String, f64)>| {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")?;
+        lines.into_iter().try_for_each(|(labels, value)| writeln!(text, "{name}{{{labels}}} {value}"))
+    };
+    let by_lane = |value: &dyn Fn(&LaneNumbers) -> f64| -> Vec<(String, f64)> {
+        numbers.lanes.iter().map(|lane| (format!("lane=\"{}\"", escaped(&lane.lane.to_string())), value(lane))).collect()
+    };
+    family("hm_tasks_waiting", "Images without an answer that no worker holds.", "gauge", by_lane(&|lane| lane.waiting() as f64))?;
+    family("hm_tasks_running", "Tasks that a worker holds.", "gauge", by_lane(&|lane| lane.running as f64))?;
+    family("hm_tasks_delayed", "Tasks that will be tried again soon.", "gauge", by_lane(&|lane| lane.delayed as f64))?;
+    family("hm_tasks_done", "Images with an answer.", "gauge", by_lane(&|lane| lane.done as f64))?;
+    family("hm_tasks_failed", "Images given up.", "gauge", by_lane(&|lane| lane.failed as f64))?;
+    family("hm_tasks_per_second", "Answers a second over the last minutes.", "gauge", by_lane(&|lane| lane.rate_per_s))?;
+    family("hm_tasks_seconds_left", "Until nothing is lacking, at that pace.", "gauge", seconds_left(numbers))?;
+    family("hm_lane_paused", "Whether a person stopped it.", "gauge", by_lane(&|lane| f64::from(u8::from(lane.is_paused))))?;
+    family("hm_lane_workers", "Workers that take it.", "gauge", by_lane(&|lane| lane.workers as f64))?;
+    let queued = numbers.lanes.iter().flat_map(|lane| {
+        let name = escaped(&lane.lane.to_string());
+        let at = move |(priority, count): (Priority, u64)| (format!("lane=\"{name}\",priority=\"{}\"", priority.as_str()), count as f64);
+        Priority::ALL.into_iter().zip(lane.queued).map(at)
+    });
+    family("hm_tasks_queued", "Tasks in the queue that no worker holds.", "gauge", queued.collect())?;
+    let by_worker = |value: &dyn Fn(&WorkerView) -> Option<f64>| -> Vec<(String, f64)> {
+        let labels = |worker: &WorkerView| {
+            let card = &worker.card;
+            format!("worker=\"{}\",host=\"{}\",device=\"{}\"", escaped(&card.id), escaped(&card.host), escaped(&card.device))
+        };
+        numbers.workers.iter().filter_map(|worker| Some((labels(worker), value(worker)?))).collect()
+    };
+    family("hm_worker_silent_seconds", "Since its last sign of life.", "gauge", by_worker(&|worker| Some(worker.silent.as_secs_f64())))?;
+    family(
+        "hm_worker_memory_bytes",
+        "Memory of its device.",
+        "gauge",
+        by_worker(&|worker| worker.card.memory_bytes.map(|bytes| bytes as f64)),
+    )?;
+    family("hm_worker_batch_size", "Images at a time.", "gauge", by_worker(&|worker| Some(f64::from(worker.card.batch_size))))?;
+    family("hm_worker_running", "Tasks that it holds.", "gauge", by_worker(&|worker| Some(worker.running as f64)))?;
+    family("hm_worker_done", "Tasks that it did.", "gauge", by_worker(&|worker| Some(worker.done as f64)))?;
+    family("hm_worker_tasks_per_second", "Answers a second over the last minutes.", "gauge", by_worker(&|worker| Some(worker.rate_per_s)))
+}
+
+/// Of the lanes that move.
+fn seconds_left(numbers: &Numbers) -> Vec<(String, f64)> {
+    let left = |lane: &LaneNumbers| Some((format!("lane=\"{}\"", escaped(&lane.lane.to_string())), lane.seconds_left()?));
+    numbers.lanes.iter().filter_map(left).collect()
 }
 
 /// Memory of this process that is in RAM; `None` where the system does not say (only Linux does, through `/proc`).

@@ -1,4 +1,4 @@
-//! What a person sees: pages (actix, askama, htmx) and the JSON API. May import models, db, queue, export
+//! What a person sees: pages (actix, askama, htmx) and the JSON API. May import models, db, queue, export, infer
 //! and config.
 //!
 //! Handlers parse, ask the database once or a few times, fill a struct and render it; rules live below. The whole URL space is
@@ -7,6 +7,7 @@
 mod access;
 mod accounts;
 pub mod api;
+mod ask;
 mod assets;
 mod cache;
 mod edits;
@@ -23,15 +24,20 @@ mod image;
 mod library;
 mod map;
 pub mod metrics;
+mod models;
 mod outbox;
 mod page;
+mod ranked;
 mod rate;
+mod regions;
 mod routes;
 mod search;
+mod segment;
 mod session;
 mod state;
 mod status;
 mod summary;
+mod tasks;
 mod tiles;
 mod tracks;
 
@@ -50,8 +56,10 @@ use actix_web::{
 };
 
 pub use access::{Access, access};
+pub use ask::{Ask, Encoders, ShelfEncoders};
 pub use error::WebError;
 pub use routes::{ROUTES, Route};
+pub use segment::{DecodeProxy, Proxy, Segmenting};
 pub use session::{Gate, Who};
 pub use state::State;
 

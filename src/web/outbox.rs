@@ -69,9 +69,19 @@ fn lines(entries: &[OutboxEntry]) -> Vec<Line> {
         name: entries[0].base_name.clone(),
         vault: entries[0].vault_name.clone(),
         src: entries[0].picture_key.as_deref().map(|key| page::thumbnail_src(entries[0].image, key)),
-        fields: entries.iter().map(FieldLine::new).collect(),
+        fields: once(entries.iter().map(FieldLine::new).collect()),
     };
     entries.chunk_by(|one, next| one.image == next.image).map(line).collect()
+}
+
+/// Says a reason that several fields after one another have once, behind the last of them: it is the sidecar's, and theirs alike.
+fn once(mut fields: Vec<FieldLine>) -> Vec<FieldLine> {
+    for index in 1..fields.len() {
+        if fields[index - 1].reason == fields[index].reason {
+            fields[index - 1].reason.clear();
+        }
+    }
+    fields
 }
 
 /// Why what waits for a vault waits.
@@ -229,6 +239,13 @@ pub(super) async fn retry(state: Data<State>, fields: Fields, request: HttpReque
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_said_once_for_all_fields_that_share_it() {
+        let line = |reason: &str| FieldLine { name: "", words: "", ours: String::new(), theirs: String::new(), reason: reason.to_owned() };
+        let lines = once(["no room", "no room", "not XML", "no room", ""].map(line).into());
+        assert_eq!(lines.iter().map(|line| line.reason.as_str()).collect::<Vec<_>>(), ["", "no room", "not XML", "no room", ""]);
+    }
 
     #[test]
     fn the_settings_that_turn_writing_on_can_be_pasted_as_they_are() {

@@ -100,7 +100,7 @@ impl Layout {
 
     /// The rating run through what is shown.
     pub(super) fn rate_href(&self) -> String {
-        address("/rate", &self.filter, &[])
+        address("/rate", &self.filter.without_like(), &[])
     }
 
     /// Who asks: `None` on the pages before the door, and where something went wrong.
@@ -125,7 +125,7 @@ impl Layout {
 
     /// The map of this filter.
     pub(super) fn map_href(&self) -> String {
-        address("/map", &self.filter, &[])
+        address("/map", &self.filter.without_like(), &[])
     }
 
     /// Whether the folders are current.
@@ -216,6 +216,26 @@ pub(super) fn error_html(error: &WebError, request_id: &str, is_fragment: bool) 
 /// [`InvalidFilter`] names the first pair that cannot be understood, or the place in the search.
 pub(super) fn filter_of(pairs: &[(String, String)]) -> Result<Filter, InvalidFilter> {
     Filter::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+}
+
+/// What is said to an order where a set is asked for.
+const NO_ORDER: &str =
+    "`like:` puts all pictures into an order and leaves none out: say without it which are meant, or name them one by one";
+
+/// Reads the filter of an address that says which images are meant, for what is done with all of them.
+///
+/// # Errors
+/// As [`filter_of`]; [`WebError::BadRequest`] when it has a `like:`.
+pub(super) fn set_of(pairs: &[(String, String)]) -> Result<Filter, WebError> {
+    without_order(filter_of(pairs)?)
+}
+
+/// Refuses a filter with a `like:`.
+pub(super) fn without_order(filter: Filter) -> Result<Filter, WebError> {
+    match filter.query.like() {
+        Some(_) => Err(WebError::BadRequest(NO_ORDER.to_owned())),
+        None => Ok(filter),
+    }
 }
 
 /// The last value of a key, unless it is empty.

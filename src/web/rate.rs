@@ -1,5 +1,7 @@
 //! The rating run: one photo after another, those without stars first, by keyboard alone. What was taken within a moment stands side by
-//! side, to pick from. The page holds a stretch of the run and asks for the next before it is needed.
+//! side, to pick from, and so do the tries of one picture. The page holds a stretch of the run and asks for the next before it is needed.
+
+mod alike;
 
 use std::collections::BTreeMap;
 
@@ -7,6 +9,7 @@ use actix_web::{HttpResponse, web::Data};
 use askama::Template;
 use chrono::{Datelike, TimeDelta};
 
+use self::alike::are_alike;
 use super::{
     State, WebError,
     gallery::month_name,
@@ -23,8 +26,10 @@ use crate::{
 
 /// Photos of one answer.
 const STRETCH: i64 = 60;
-/// Photos no farther apart than this are of one moment, as frames of a burst are and tries of one picture.
+/// Photos no farther apart than this are of one moment, as frames of a burst are.
 const NEAR: TimeDelta = TimeDelta::seconds(3);
+/// Photos no farther apart than this are tries of one picture where they look alike.
+const SOON: TimeDelta = TimeDelta::seconds(60);
 /// More than these do not fit side by side.
 const MOST_FRAMES: usize = 6;
 
@@ -47,7 +52,7 @@ impl Run {
                 return Err(FilterError { key: "order".into(), value: other.into(), expected: "`oldest` or `newest`" }.into());
             }
         };
-        Ok(Self { filter: page::filter_of(pairs)?, is_second: value_of(pairs, "rated").is_some(), is_newest_first })
+        Ok(Self { filter: page::set_of(pairs)?, is_second: value_of(pairs, "rated").is_some(), is_newest_first })
     }
 
     /// The photos of this run.
@@ -134,10 +139,17 @@ struct Stretch {
     next: Option<Cursor>,
 }
 
+/// Whether two photos that follow one another are to be picked from.
+fn belong_together(one: &GalleryCard, next: &GalleryCard) -> bool {
+    let apart = (next.captured_at - one.captured_at).abs();
+    let look_alike = || matches!((&one.placeholder, &next.placeholder), (Some(one), Some(next)) if are_alike(one, next));
+    apart <= NEAR || (apart <= SOON && !one.is_video && !next.is_video && look_alike())
+}
+
 /// Cuts cards, in the order of the run, into moments. What may go on beyond the last card is left for the next part.
 fn stretch(cards: &[GalleryCard], has_more: bool) -> Stretch {
     let mut groups: Vec<&[GalleryCard]> = Vec::new();
-    for near in cards.chunk_by(|one, next| (next.captured_at - one.captured_at).abs() <= NEAR) {
+    for near in cards.chunk_by(belong_together) {
         groups.extend(near.chunks(MOST_FRAMES));
     }
     if has_more && groups.len() > 1 {
@@ -309,6 +321,36 @@ mod tests {
         // So it is from the other end.
         let back: Vec<GalleryCard> = cards.iter().rev().cloned().collect();
         assert_eq!(ids(&stretch(&back, false)), [vec![4], vec![3, 2, 1]]);
+    }
+
+    #[test]
+    fn tries_of_one_picture_stand_side_by_side_for_a_minute() {
+        // A bright disc before a dark ground, at a share of the width.
+        let disc = |x: f32| {
+            let is_bright = |at: usize| ((at % 60) as f32 / 60.0 - x).hypot((at / 60) as f32 / 60.0 - 0.35) < 0.2;
+            let rgba: Vec<u8> = (0..60 * 40).flat_map(|at| if is_bright(at) { [240, 220, 200, 255] } else { [40, 60, 50, 255] }).collect();
+            thumbhash::rgba_to_thumb_hash(60, 40, &rgba)
+        };
+        let shot = |id, time: &str, x| GalleryCard { placeholder: Some(disc(x)), ..card(id, time) };
+        let cards = [
+            shot(1, "2019-08-03T12:00:00", 0.30),
+            shot(2, "2019-08-03T12:00:40", 0.32),
+            shot(3, "2019-08-03T12:01:20", 0.31),
+            // Another picture; the same again, and long after.
+            shot(4, "2019-08-03T12:01:30", 0.75),
+            shot(5, "2019-08-03T12:01:40", 0.30),
+            shot(6, "2019-08-03T12:02:50", 0.30),
+            // A video of the same, and nothing to tell by.
+            GalleryCard { is_video: true, ..shot(7, "2019-08-03T12:03:00", 0.30) },
+            card(8, "2019-08-03T12:03:10"),
+        ];
+        assert_eq!(ids(&stretch(&cards, false)), [vec![1, 2, 3], vec![4], vec![5], vec![6], vec![7], vec![8]]);
+        let grey = |id, time: &str| GalleryCard {
+            placeholder: Some(thumbhash::rgba_to_thumb_hash(60, 40, &[90, 90, 90, 255].repeat(60 * 40))),
+            ..card(id, time)
+        };
+        let flat = [grey(1, "2019-08-03T12:00:00"), grey(2, "2019-08-03T12:00:10")];
+        assert_eq!(ids(&stretch(&flat, false)), [vec![1], vec![2]], "where there is nothing to see nothing is alike");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use actix_web::{
 };
 
 use super::{
-    accounts, api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, map, metrics, outbox, rate,
-    search, session, status, tracks,
+    accounts, api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, map, metrics, models,
+    outbox, ranked, rate, regions, search, session, status, tasks, tracks,
 };
 
 /// One address, for the tests and for whoever wants to know.
@@ -52,6 +52,10 @@ routes! {
     get "/days/marks" => gallery::show_marks;
     /// Every day with its images, for the gallery.
     get "/timeline.json" => gallery::show_timeline;
+    /// The rows of a search with `like:`, the most alike first, `offset=` for the place.
+    get "/ranked" => ranked::rows;
+    /// The pictures that show the words of a search, for above what its text finds.
+    get "/ranked/best" => ranked::best;
     /// What a filter can be, with counts.
     get "/filters" => filters::show;
     /// Folders that a filter could be narrowed to, found by words.
@@ -78,6 +82,8 @@ routes! {
     post "/images/merge" => grouping::merge;
     /// One image with its facts and files.
     get "/images/{id}" => image::show;
+    /// What networks and people see in an image, and where.
+    get "/images/{id}/regions" => regions::show;
     /// Changes one image.
     post "/images/{id}/edit" => edits::edit_one;
     /// Who changed what about an image, and when.
@@ -104,6 +110,16 @@ routes! {
     post "/outbox/resolve" => outbox::resolve;
     /// Lets everything that failed be tried again now.
     post "/outbox/retry" => outbox::retry;
+    /// What networks do: lanes, workers, failures.
+    get "/tasks" => tasks::show;
+    /// Stops a lane.
+    post "/tasks/pause" => tasks::pause;
+    /// Lets a lane go on.
+    post "/tasks/resume" => tasks::resume;
+    /// Lets what networks could not do be tried again.
+    post "/tasks/retry" => tasks::retry;
+    /// Puts the images of a search first.
+    post "/tasks/first" => tasks::first;
     /// Takes a GPX track in hand.
     post "/tracks" => tracks::upload;
     /// How many of the chosen images would get a place from it.
@@ -118,6 +134,8 @@ routes! {
     get "/map" => map::show;
     /// The greatest towns of a part of the map.
     get "/map/towns.json" => map::show_towns;
+    /// Towns that could be meant by what is typed.
+    get "/map/towns" => map::find_towns;
     /// What a place is called.
     get "/map/place.json" => map::show_place;
     /// The roots of all vaults.
@@ -128,6 +146,8 @@ routes! {
     get "/static/{version}/{name}" => assets::asset;
     /// The library at a glance: figures, charts, exports and backups.
     get "/library" => library::show;
+    /// The networks: which are imported, and which files to get for what is not there yet.
+    get "/models" => models::show;
     /// What goes on behind the pages: a strip that renews itself.
     get "/status" => status::show;
     /// Starts a scan of everything known.
@@ -174,6 +194,8 @@ routes! {
     get "/api/v1/images" => api::list_images;
     /// One image with its files.
     get "/api/v1/images/{id}" => api::get_image;
+    /// What networks and people see in an image, and where.
+    get "/api/v1/images/{id}/regions" => api::list_image_regions;
     /// Changes one image.
     patch "/api/v1/images/{id}" => api::edit_image;
     /// Who changed what about an image, and when.
@@ -196,8 +218,22 @@ routes! {
     post "/api/v1/outbox/resolve" => api::resolve;
     /// Lets everything that failed be tried again now.
     post "/api/v1/outbox/retry" => api::retry;
+    /// Cuts out what is pointed at.
+    post "/api/v1/images/{id}/segment" => api::segment;
+    /// What networks do: lanes, workers, failures.
+    get "/api/v1/tasks" => api::list_tasks;
+    /// Lets what networks could not do be tried again.
+    post "/api/v1/tasks/retry" => api::retry_tasks;
+    /// Stops a lane.
+    post "/api/v1/tasks/pause" => api::pause_lane;
+    /// Lets a lane go on.
+    post "/api/v1/tasks/resume" => api::resume_lane;
     /// The picture of an image, `?size=thumbnail` or `proxy`.
     get "/api/v1/images/{id}/thumbnail" => api::thumbnail;
+    /// The imported networks.
+    get "/api/v1/models" => api::list_models;
+    /// The bytes of a network's file, with ranges.
+    get "/api/v1/models/{name}/{file}" => api::model_file;
     /// The bytes of a file, with ranges.
     get "/api/v1/files/{id}" => api::file;
     /// Whatever passes a filter: a table, a list of paths or ids, an archive of originals or proxies.

@@ -10,6 +10,7 @@ use super::{
     State, WebError,
     error::or_not_found,
     page::{self, Layout, Pairs, SearchTrouble, Tab},
+    ranked::by_words,
 };
 use crate::{
     db::{
@@ -19,7 +20,7 @@ use crate::{
     },
     models::{
         Filter, Query, SearchId, fold,
-        query::{Completion, Has, Is, KEYS, KeyHelp, Slot},
+        query::{Completion, Has, Is, KEYS, KeyHelp, Like, Slot, Term},
     },
 };
 
@@ -60,7 +61,7 @@ pub(super) async fn suggestions(state: Data<State>, pairs: Pairs) -> Result<Http
     let other = page::filter_of(&others)?;
     let parsed = text.parse::<Query>();
     let completion = Completion::at(&text, at.min(text.chars().count()));
-    let rest = Filter { query: completion.rest.clone(), ..other.clone() };
+    let rest = Filter { query: completion.rest.without_like(), ..other.clone() };
     let slot = completion.slot.clone();
     let (found, saved) = state
         .db
@@ -70,10 +71,26 @@ pub(super) async fn suggestions(state: Data<State>, pairs: Pairs) -> Result<Http
             Ok::<_, crate::db::QueryError>((found, saved))
         })
         .await?;
-    let choices = choices(&text, &completion, &found, &saved);
+    let mut choices = choices(&text, &completion, &found, &saved);
+    if let (Ok(query), Slot::Word(_)) = (&parsed, &completion.slot)
+        && let Some(ask) = &state.ask
+        && let Some(choice) = by_likeness(query)
+        && ask.network().await.is_ok()
+    {
+        choices.insert(0, choice);
+    }
     let save_href = parsed.as_ref().ok().and_then(|query| save_href(&Filter { query: query.clone(), ..other.clone() }));
     let trouble = parsed.err().map(|error| SearchTrouble::of(&error, &other));
     page::html(&Suggestions { choices, trouble, save_href })
+}
+
+/// The words of a search in pictures instead of in texts.
+fn by_likeness(query: &Query) -> Option<Choice> {
+    let (words, _) = query.words_and_rest().filter(|(words, _)| words.chars().count() > 1)?;
+    let (_, ordered) = by_words(&Filter { query: query.clone(), ..Filter::default() })?;
+    let text = ordered.query.to_string();
+    let words = Term::Like(Like::Words(words)).to_string();
+    Some(Choice { cursor: text.encode_utf16().count(), text, words, note: "pictures that show it".to_owned() })
 }
 
 fn choices(text: &str, completion: &Completion, found: &[Suggestion], saved: &[SavedSearch]) -> Vec<Choice> {
@@ -155,6 +172,7 @@ const FORMS: &[(&str, &str)] = &[
     ("(lake OR sea) rating:>=4", "parentheses; side by side means all of them, and binds closer than OR"),
     ("rating:3..5 iso:>=3200", "ranges and comparisons: >, >=, <, <=, from..to"),
     ("has:raw|sidecar", "one of a list"),
+    ("like:\"snow on a roof\" year:2019", "what a condition lets pass, in the order of how much the pictures show what the words say"),
 ];
 
 /// `GET /search/help`: the whole language, each example a link.
@@ -296,6 +314,14 @@ mod tests {
         let saved = [SavedSearch { id: SearchId(1), name: "Été au lac".into(), query: "tag:summer lake".into() }];
         assert_eq!(shown("ete", &[], &saved)[0].1, "tag:summer lake");
         assert!(shown("lake ete", &[], &saved).is_empty());
+    }
+
+    #[test]
+    fn the_words_of_a_search_are_offered_as_what_pictures_show() {
+        let offered = |text: &str| by_likeness(&text.parse().unwrap()).map(|choice| (choice.words, choice.text, choice.cursor));
+        let expected = ("like:\"red truck\"".to_owned(), "like:\"red truck\" rating:5".to_owned(), 25);
+        assert_eq!(offered("red rating:5 truck"), Some(expected));
+        assert!(offered("rating:5").is_none() && offered("a").is_none() && offered("lake like:snow").is_none());
     }
 
     #[test]

@@ -29,7 +29,10 @@ use super::{
     guard,
 };
 use crate::{
-    db::accounts::{self, Bearer, SESSION_DAYS},
+    db::{
+        accounts::{self, Bearer, SESSION_DAYS},
+        workers::find_worker,
+    },
     models::{
         AccountId,
         account::{Role, Secret, SecretHash, one_time_code},
@@ -47,13 +50,15 @@ const MOST_KNOWN: usize = 1000;
 const MOST_HASHING: usize = 2;
 /// Where whoever restarts the server asks how it is.
 const HEALTH: &str = "/healthz";
+/// How long it may take there to find out who asks.
+const HEALTH_PATIENCE: Duration = Duration::from_millis(400);
 /// Who acts while there are no accounts.
 const NOBODY: &str = "owner";
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
-    /// The account; `None` while there are none.
+    /// The account; `None` while there are none, and for an invited worker.
     pub account: Option<AccountId>,
     /// Its name, as the history shows it.
     pub name: String,
@@ -68,10 +73,15 @@ impl Who {
         Self { account: None, name: NOBODY.to_owned(), role: Role::Owner, session: None }
     }
 
+    /// A machine that was invited.
+    fn worker(name: String) -> Self {
+        Self { account: None, name: format!("worker {name}"), role: Role::Worker, session: None }
+    }
+
     /// The account.
     ///
     /// # Errors
-    /// [`WebError::NotFound`] while there are none.
+    /// [`WebError::NotFound`] where there is none.
     pub(super) fn account(&self) -> Result<AccountId, WebError> {
         self.account.ok_or(WebError::NotFound("account"))
     }
@@ -174,9 +184,21 @@ impl Gate {
         {
             return Ok(Some(who));
         }
-        let find = if is_token { accounts::find_token } else { accounts::find_session };
-        let Some(Bearer { account, name, role, scope }) = state.db.run(move |conn| find(conn, &hash)).await? else { return Ok(None) };
-        let who = Who { account: Some(account), name, role: role.min(scope), session: (!is_token).then_some(hash) };
+        let of_account = move |Bearer { account, name, role, scope }| Who {
+            account: Some(account),
+            name,
+            role: role.min(scope),
+            session: (!is_token).then_some(hash),
+        };
+        let found = state.db.run(move |conn| {
+            let find = if is_token { accounts::find_token } else { accounts::find_session };
+            match find(conn, &hash)? {
+                Some(bearer) => Ok::<_, crate::db::QueryError>(Some(of_account(bearer))),
+                None if is_token => Ok(find_worker(conn, &hash)?.map(Who::worker)),
+                None => Ok(None),
+            }
+        });
+        let Some(who) = found.await? else { return Ok(None) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KNOWN {
             known.clear();
@@ -210,9 +232,12 @@ async fn admit(path: &'static str, request: &HttpRequest) -> Result<Option<Who>,
         return Ok(None);
     }
     if path == HEALTH {
-        // The one page that is asked for when nothing else works.
-        let found = found(state, request).await.map(|(who, _)| who);
-        return Ok(found.unwrap_or_else(|_| state.gate.remembered(request)));
+        // The one page that is asked for when nothing else works, and by somebody who does not wait.
+        let found = tokio::time::timeout(HEALTH_PATIENCE, found(state, request)).await;
+        return Ok(match found {
+            Ok(Ok((who, _))) => who,
+            Ok(Err(_)) | Err(_) => state.gate.remembered(request),
+        });
     }
     let (who, is_token) = found(state, request).await?;
     if is_token && who.is_none() && access != Access::Public {

@@ -5,21 +5,23 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    WebError, cache::Cache, edits::UnderWay, metrics::Metrics, session::Gate, status::PicturesView, summary::Summaries, tracks::Tracks,
+    WebError, ask::Ask, cache::Cache, edits::UnderWay, metrics::Metrics, segment::Segmenting, session::Gate, status::PicturesView,
+    summary::Summaries, tracks::Tracks,
 };
 use crate::{
-    config::MapConfig,
+    config::{MapConfig, ModelsConfig},
     db::{
         Db, PgConnection,
         facets::{Facets, facets},
         folders::{FolderFacet, list_folder_facets},
         gallery::Gathered,
         map::{Cluster, CountryCount, list_clusters, list_places},
+        ranked::{Seen, count_seen},
         status::{Counts, counts},
         timeline::{TimelineDay, timeline},
     },
     models::{
-        Filter, ImageId,
+        Filter, ImageId, NetworkId,
         map::{Cell, View},
     },
     queue::Queue,
@@ -48,6 +50,8 @@ pub struct State {
     pub written_vaults: BTreeSet<String>,
     /// Where the map's tiles come from, if from anywhere.
     pub map: MapConfig,
+    /// Where the imported networks lie, and which are preferred.
+    pub models: ModelsConfig,
     /// When the server was made.
     pub started_at: Instant,
     /// Counters of requests.
@@ -71,6 +75,11 @@ pub struct State {
     /// The library's sums.
     pub(super) summaries: Arc<Summaries>,
     exports: Arc<Semaphore>,
+    seen: Cache<(Question, Option<NetworkId>), Seen>,
+    /// What images are to look like, as vectors; `None` where the server was given no networks.
+    pub(super) ask: Option<Arc<Ask>>,
+    /// What cuts out what is pointed at, where the server was given networks.
+    pub(super) segmenting: Option<Arc<Segmenting>>,
 }
 
 impl State {
@@ -83,6 +92,7 @@ impl State {
             host,
             written_vaults: BTreeSet::new(),
             map: MapConfig::default(),
+            models: ModelsConfig::default(),
             started_at: Instant::now(),
             metrics: Metrics::default(),
             tracks: Tracks::default(),
@@ -98,6 +108,9 @@ impl State {
             counts: Cache::default(),
             summaries: Arc::default(),
             exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
+            seen: Cache::default(),
+            ask: None,
+            segmenting: None,
         }
     }
 
@@ -113,6 +126,24 @@ impl State {
         Self { map, ..self }
     }
 
+    /// Uses the networks as configured.
+    #[must_use]
+    pub fn with_models(self, models: ModelsConfig) -> Self {
+        Self { models, ..self }
+    }
+
+    /// Answers what pictures show, and which are alike.
+    #[must_use]
+    pub fn with_ask(self, ask: Ask) -> Self {
+        Self { ask: Some(Arc::new(ask)), ..self }
+    }
+
+    /// Cuts out what is pointed at.
+    #[must_use]
+    pub fn with_segmenting(self, segmenting: Segmenting) -> Self {
+        Self { segmenting: Some(Arc::new(segmenting)), ..self }
+    }
+
     /// Lets nobody in without an account, from the start: for a server that others can reach, by its address or by these names.
     #[must_use]
     pub fn with_accounts(self, hosts: Vec<String>) -> Self {
@@ -124,7 +155,8 @@ impl State {
     /// # Errors
     /// When the database fails.
     pub async fn facets(&self, filter: &Filter) -> Result<Arc<Facets>, WebError> {
-        let filter = filter.clone();
+        // An order leaves nothing out.
+        let filter = filter.without_like();
         self.facets.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| facets(conn, &filter)).await?)).await
     }
 
@@ -134,7 +166,7 @@ impl State {
     /// When the database fails.
     pub async fn folder_facets(&self, filter: &Filter, words: &str) -> Result<Arc<Vec<FolderFacet>>, WebError> {
         // The folder chosen now narrows nothing here.
-        let filter = Filter { folder: None, ..filter.clone() };
+        let filter = Filter { folder: None, ..filter.without_like() };
         let words = words.to_owned();
         let question = (filter.to_pairs(), words.clone());
         let ask = async || Ok(self.db.run(move |conn| list_folder_facets(conn, &filter, &words, MOST_FOLDERS)).await?);
@@ -177,6 +209,16 @@ impl State {
         self.places.get(filter.to_pairs(), async || Ok(self.db.run(move |conn| list_places(conn, &filter)).await?)).await
     }
 
+    /// Counts what of a filter without a `like:` a network has looked at; an answer that took long is kept for a while.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn seen(&self, filter: &Filter, network: Option<NetworkId>) -> Result<Arc<Seen>, WebError> {
+        let filter = filter.clone();
+        let question = (filter.to_pairs(), network);
+        self.seen.get(question, async || Ok(self.db.run(move |conn| count_seen(conn, network, &filter)).await?)).await
+    }
+
     /// Counts everything; an answer that took long is kept for a while.
     ///
     /// # Errors
@@ -192,6 +234,17 @@ impl State {
         {
             tracing::warn!("pictures cannot be asked for: {error}");
         }
+    }
+
+    /// Asks for what networks find in images that somebody looks at now, before all others. Nobody waits for it, and a wish that gets lost
+    /// costs time alone.
+    pub fn want_findings(&self, images: Vec<ImageId>) {
+        let Some(queue) = self.queue.clone().filter(|_| !images.is_empty()) else { return };
+        actix_web::rt::spawn(async move {
+            if let Err(error) = queue.want_findings(&images).await {
+                tracing::debug!("findings cannot be asked for: {error}");
+            }
+        });
     }
 
     /// Sums everything up before anybody asks. A failure is told to who asks.

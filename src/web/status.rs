@@ -8,7 +8,7 @@ use actix_web::{
 use askama::Template;
 use serde_json::Value;
 
-use super::{State, WebError, page};
+use super::{State, WebError, page, tasks::view::WorkView};
 use crate::db::{
     backups::{BackupEntry, list_backups},
     edits::{OutboxCount, count_outbox},
@@ -20,6 +20,9 @@ const MOST_SCANS: i64 = 8;
 /// Seconds until the strip looks again while something goes on. At rest it looks when the page asks it to.
 const WHILE_BUSY_S: u32 = 2;
 
+/// While networks work, which takes hours and is no news.
+const WHILE_WORKING_S: u32 = 10;
+
 /// Everything the strip tells.
 #[derive(Debug, Clone, PartialEq, Template)]
 #[template(path = "status.html")]
@@ -28,6 +31,8 @@ pub(super) struct StatusView {
     pub(super) scans: Vec<ScanView>,
     /// Pictures being made; `None` when all are.
     pub(super) pictures: Option<PicturesView>,
+    /// Networks at work; `None` when none is.
+    pub(super) work: Option<WorkView>,
     /// Vaults that cannot be read.
     pub(super) offline: Vec<OfflineView>,
     /// What has yet to reach the sidecars.
@@ -119,6 +124,7 @@ impl StatusView {
         scans: &[ScanStatus],
         vaults: &[VaultStatus],
         pictures: Option<PicturesView>,
+        work: Option<WorkView>,
         outbox: OutboxCount,
         backup: Option<BackupEntry>,
     ) -> Self {
@@ -130,8 +136,8 @@ impl StatusView {
         let is_busy = !scans.is_empty() || pictures.is_some();
         let failure = backup.and_then(|backup| backup.error);
         let backup_failure = failure.map(|reason| reason.split("\nhint: ").next().unwrap_or_default().to_owned());
-        let every_s = is_busy.then_some(WHILE_BUSY_S);
-        Self { scans, pictures, offline: offline.collect(), outbox: outbox.into(), backup_failure, every_s }
+        let every_s = if is_busy { Some(WHILE_BUSY_S) } else { work.is_some().then_some(WHILE_WORKING_S) };
+        Self { scans, pictures, work, offline: offline.collect(), outbox: outbox.into(), backup_failure, every_s }
     }
 }
 
@@ -171,12 +177,12 @@ impl PicturesView {
 }
 
 /// `12 a second`; where that would be none, `40 a minute`.
-fn rate_words(rate_per_s: f64) -> String {
+pub(super) fn rate_words(rate_per_s: f64) -> String {
     if rate_per_s >= 1.0 { format!("{rate_per_s:.0} a second") } else { format!("{:.0} a minute", (rate_per_s * 60.0).max(1.0)) }
 }
 
 /// How long something will take, as people say it.
-fn time_left(seconds: f64) -> String {
+pub(super) fn time_left(seconds: f64) -> String {
     let minutes = (seconds / 60.0).ceil() as i64;
     match minutes {
         ..=0 => "almost done".to_owned(),
@@ -197,7 +203,9 @@ pub(super) async fn show(state: Data<State>) -> Result<HttpResponse, WebError> {
             count_outbox(conn).map(|outbox| (scans, vaults, outbox, backups))
         })
         .await?;
-    let view = StatusView::new(&scans, &vaults, state.pictures_progress().await, outbox, backups.into_iter().next());
+    let (pictures, numbers) = tokio::join!(state.pictures_progress(), state.task_numbers());
+    let work = WorkView::read(&numbers?);
+    let view = StatusView::new(&scans, &vaults, pictures, work, outbox, backups.into_iter().next());
     let body = view.render().map_err(|error| WebError::Internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header((CACHE_CONTROL, "no-store")).body(body))
 }

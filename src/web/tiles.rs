@@ -32,6 +32,8 @@ pub(super) struct Tile {
     pub(super) is_video: bool,
     pub(super) is_missing: bool,
     pub(super) has_raw: bool,
+    /// How alike it is to what was asked for, in words.
+    pub(super) likeness: Option<String>,
 }
 
 impl Tile {
@@ -54,6 +56,16 @@ impl Tile {
             is_video: card.is_video,
             is_missing: card.is_missing,
             has_raw: card.has_raw,
+            likeness: None,
+        }
+    }
+
+    /// A card at a place in an order, opened within that order.
+    pub(super) fn ranked(card: &GalleryCard, filter: &Filter, place: usize, score: f32) -> Self {
+        Self {
+            href: page::address(&format!("/images/{}", card.id), filter, &[("place", place.to_string())]),
+            likeness: Some(format!("Likeness {score:.2}")),
+            ..Self::new(card, filter)
         }
     }
 }
@@ -154,6 +166,14 @@ pub(super) mod tests {
         assert_eq!(days[1].tiles.iter().map(|tile| (tile.id, tile.ratio.as_str())).collect::<Vec<_>>(), [(2, "0.500"), (1, "3.500")]);
         assert_eq!(days[1].tiles[0].alt, "Photo, 3 August 2019, 23:59, IMG_2");
         assert_eq!(days[1].ratio_sum, "4.000");
+    }
+
+    #[test]
+    fn a_tile_of_an_order_opens_at_its_place_and_says_how_alike_it_is() {
+        let filter = Filter { query: "like:snow".parse().unwrap(), ..Filter::default() };
+        let tile = Tile::ranked(&card(7, "2019-08-03T12:00:00", 1500), &filter, 12, 0.2749);
+        assert_eq!(tile.href, "/images/7?q=like%3A%22snow%22&place=12");
+        assert_eq!(tile.likeness.as_deref(), Some("Likeness 0.27"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use chrono::TimeDelta;
 
 use super::{
     State, WebError, Who,
-    edits::{Fields, Said, answer, in_words, selection},
+    edits::{Fields, Said, answer, in_words, selection, tell},
     page::{self, grouped, photos, value_of},
 };
 use crate::{
@@ -179,7 +179,8 @@ pub(super) async fn preview(state: Data<State>, track: Path<String>, fields: Fie
     page::html(&Said { batch: None, changed: places.found.len(), words: places.words() })
 }
 
-/// `POST /tracks/{track}/apply`: gives the chosen photos their places; then back.
+/// `POST /tracks/{track}/apply`: gives the chosen photos their places; then back. Meanwhile it is told by the word in `progress` how far
+/// it is.
 pub(super) async fn apply(
     state: Data<State>,
     who: Who,
@@ -191,7 +192,11 @@ pub(super) async fn apply(
     if places.found.is_empty() {
         return Err(WebError::Conflict(format!("{}.", places.words())));
     }
-    let batch = state.db.run(move |conn| apply_places(conn, &who.name, &places.found)).await?.map_err(in_words)?;
+    let told = tell(&state, &fields);
+    let mut teller = told.teller();
+    let placed = state.db.run(move |conn| apply_places(conn, &who.name, &places.found, &mut teller));
+    let batch = placed.await?.map_err(in_words)?;
+    drop(told);
     answer(&request, &fields, "/", Said::of_many(batch, "place from the track"))
 }
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import edits
 import maps
+import nearest
 import pages
 import pictures
+import queues
 import report
 import scans
 
@@ -22,8 +24,10 @@ GROUPS = {
     "thumbs": pictures.thumbs,
     "pages": pages.pages,
     "map": maps.maps,
+    "nearest": nearest.nearest,
     "edits": edits.edits,
     "outbox": edits.outbox,
+    "queue": queues.queue,
     "start": pages.start,
     "memory": scans.memory,
 }

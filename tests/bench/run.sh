@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds hm, measures it beside the programs people know, prints a table and writes tests/bench/RESULTS.md.
 #
-#   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [map] [edits] [outbox] [start] [memory]      default: all of them
+#   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [map] [nearest] [edits] [outbox] [queue] [start] [memory]      default: all of them
 #
 # Everything it makes lies in a temporary folder (below TMPDIR, a few GiB) and is removed. Programs that are not installed
 # (exiftool, vipsthumbnail, libfuse3, Python's numpy and Pillow) leave their rows out, and the table says so.
@@ -11,6 +11,7 @@
 #   HM_BENCH_MIXED_FILES=100000  files of the row about memory with metadata children
 #   HM_BENCH_IMAGES=10000,100000,1000000  libraries of the rows about pages
 #   HM_BENCH_PLACED=1000000  library of the rows about the map
+#   HM_BENCH_VECTORS=1000000  vectors of the rows about likeness
 #   HM_BENCH_SIDECARS=300   moments of the library whose sidecars are written
 #   HM_BENCH_PROGRAM=…      an hm that is built already
 set -euo pipefail

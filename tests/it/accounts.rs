@@ -1,16 +1,22 @@
 //! Who may do what: every address with every role and method, signing in and out, tokens, and the log of it.
 
-use std::{collections::BTreeMap, process::Command, sync::mpsc};
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
 use hm::{
     db::{
         accounts::{Action, insert_account, insert_audit, insert_session, insert_token},
         edits::{Selection, apply_edits},
+        workers::{delete_worker, insert_worker},
     },
     models::{
         account::{PasswordKept, Role, Secret},
-        edit::{Change, Keywords, Value},
+        edit::{Change, ColorLabel, Keywords, Pick, Value},
     },
     web::ROUTES,
 };
@@ -63,6 +69,13 @@ impl House {
         secret.expose_token()
     }
 
+    /// The token of a new worker.
+    fn worker(&self, name: &str) -> String {
+        let secret = Secret::random();
+        insert_worker(&mut self.database.connection(), name, &secret.hash(), None).unwrap().unwrap();
+        secret.expose_token()
+    }
+
     fn ask(&self, method: &str, path: &str, who: Caller<'_>, body: &str) -> Answer {
         let origin = format!("http://{}", self.app.address);
         let kind = if path.starts_with("/api/") { "application/json" } else { "application/x-www-form-urlencoded" };
@@ -107,6 +120,8 @@ enum Caller<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,
+    /// Invited to work, or more.
+    Worker,
     Viewer,
     Editor,
     /// Signed in with a browser.
@@ -114,13 +129,17 @@ enum Needs {
     OwnerInPerson,
 }
 
-use Needs::{Editor, Nothing, OwnerInPerson, Viewer, ViewerInPerson};
+use Needs::{Editor, Nothing, OwnerInPerson, Viewer, ViewerInPerson, Worker};
 
 /// Every address there is. A new one has to be put here, with a thought about who may ask for it.
 const TABLE: &[(&str, &str, Needs)] = &[
     ("get", "/", Viewer),
     ("get", "/days", Viewer),
     ("get", "/days/marks", Viewer),
+    ("get", "/ranked", Viewer),
+    ("get", "/ranked/best", Viewer),
+    ("get", "/images/{id}/regions", Viewer),
+    ("get", "/api/v1/images/{id}/regions", Viewer),
     ("get", "/timeline.json", Viewer),
     ("get", "/filters", Viewer),
     ("get", "/filters/folders", Viewer),
@@ -156,8 +175,10 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("post", "/images/{id}/place-names", Editor),
     ("get", "/map", Viewer),
     ("get", "/map/towns.json", Viewer),
+    ("get", "/map/towns", Viewer),
     ("get", "/map/place.json", Viewer),
     ("get", "/library", Viewer),
+    ("get", "/models", Viewer),
     ("get", "/api/v1/export", Viewer),
     ("get", "/api/v1/library", Viewer),
     ("get", "/api/v1/map", Viewer),
@@ -171,6 +192,15 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("get", "/login", Nothing),
     ("post", "/login", Nothing),
     ("post", "/logout", ViewerInPerson),
+    ("get", "/tasks", Viewer),
+    ("post", "/tasks/pause", Editor),
+    ("post", "/tasks/resume", Editor),
+    ("post", "/tasks/retry", Editor),
+    ("post", "/tasks/first", Editor),
+    ("get", "/api/v1/tasks", Viewer),
+    ("post", "/api/v1/tasks/pause", Editor),
+    ("post", "/api/v1/tasks/resume", Editor),
+    ("post", "/api/v1/tasks/retry", Editor),
     ("get", "/welcome", Nothing),
     ("post", "/welcome", Nothing),
     ("get", "/me", ViewerInPerson),
@@ -197,7 +227,11 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("get", "/api/v1/outbox", Viewer),
     ("post", "/api/v1/outbox/resolve", Editor),
     ("post", "/api/v1/outbox/retry", Editor),
-    ("get", "/api/v1/images/{id}/thumbnail", Viewer),
+    // Nothing is changed by it, but it takes all cores.
+    ("post", "/api/v1/images/{id}/segment", Editor),
+    ("get", "/api/v1/images/{id}/thumbnail", Worker),
+    ("get", "/api/v1/models", Worker),
+    ("get", "/api/v1/models/{name}/{file}", Worker),
     ("get", "/api/v1/files/{id}", Viewer),
     ("get", "/api/v1/timeline", Viewer),
     ("get", "/api/v1/facets", Viewer),
@@ -247,7 +281,8 @@ fn every_address_lets_in_whom_the_table_says() {
 
     let house = House::new();
     let cookies = Role::ALL.map(|role| (role, house.session(role)));
-    let tokens = Role::ALL.map(|role| (role, house.token(Role::Owner, role)));
+    let tokens = Role::ALL.map(|role| (role, house.token(Role::Owner, role))).into_iter().chain([(Role::Worker, house.worker("attic"))]);
+    let tokens: Vec<_> = tokens.collect();
     let is_refused = |answer: &Answer| {
         answer.status == 403 || answer.status == 401 || (answer.status == 303 && answer.header("location").starts_with("/login"))
     };
@@ -255,6 +290,7 @@ fn every_address_lets_in_whom_the_table_says() {
     for (method, path, needs) in TABLE {
         let least = match needs {
             Nothing => None,
+            Worker => Some(Role::Worker),
             Viewer | ViewerInPerson => Some(Role::Viewer),
             Editor => Some(Role::Editor),
             OwnerInPerson => Some(Role::Owner),
@@ -297,7 +333,7 @@ fn every_address_lets_in_whom_the_table_says() {
             }
         }
     }
-    assert_eq!(asked, TABLE.len() * 6);
+    assert_eq!(asked, TABLE.len() * 7);
 }
 
 #[test]
@@ -460,6 +496,28 @@ fn a_token_does_what_it_is_for_and_cannot_raise_itself() {
 }
 
 #[test]
+fn a_worker_fetches_pictures_and_networks_until_it_is_revoked() {
+    let house = House::new();
+    let token = house.worker("attic");
+    let with = |method: &str, path: &str, body: &str| house.ask(method, path, Caller::Program(&token), body);
+    assert_eq!(with("GET", "/api/v1/models", "").json()["models"], serde_json::json!([]));
+    assert_eq!(with("GET", "/api/v1/images/1/thumbnail?size=proxy&wait=0", "").json()["code"], "no_picture");
+    assert_eq!(with("GET", "/pictures/1/proxy?wait=0", "").status, 403, "one address is enough");
+    assert_eq!(with("GET", "/api/v1/images", "").status, 403);
+    assert_eq!(with("POST", "/me/tokens", "name=x&scope=viewer&days=").status, 403, "it cannot raise itself");
+    assert_eq!(with("POST", "/api/v1/models", "{}").status, 403);
+    // As a cookie it is nothing.
+    assert_eq!(house.ask("GET", "/api/v1/models", Caller::Browser(&format!("hm_session={token}")), "").status, 401);
+    let mut conn = house.database.connection();
+    assert!(insert_worker(&mut conn, "attic", &Secret::random().hash(), None).unwrap().is_err(), "the name is taken");
+    assert!(delete_worker(&mut conn, "attic").unwrap() && !delete_worker(&mut conn, "attic").unwrap());
+    // What was believed a moment ago is forgotten by then.
+    std::thread::sleep(std::time::Duration::from_millis(5_100));
+    let refused = with("GET", "/api/v1/models", "");
+    assert_eq!((refused.status, refused.json()["code"].as_str().unwrap()), (401, "bad_token"));
+}
+
+#[test]
 fn an_owner_manages_accounts_but_never_the_last_owner_away() {
     let house = House::new();
     let cookie = house.session(Role::Owner);
@@ -516,6 +574,9 @@ fn who_may_only_look_is_shown_words_and_no_fields() {
         Value::Title(Some("Harbour <b>".into())),
         Value::Description(Some("Two\nlines".into())),
         Value::Keywords(Keywords::new(["lake"], [""; 0])),
+        Value::Rating(Some(4)),
+        Value::Pick(Pick::Picked),
+        Value::ColorLabel(ColorLabel::Red),
     ];
     let said = said.map(Change::Set);
     apply_edits(conn, "editor", &Selection::Images(vec![id]), &said).unwrap().unwrap();
@@ -532,7 +593,14 @@ fn who_may_only_look_is_shown_words_and_no_fields() {
         assert!(page == "/map" || page == "/outbox" || page == "/library" || forms(&edited.text()) > 0, "{page}");
     }
     let image = house.ask("GET", &format!("/images/{id}"), Caller::Browser(&viewer), "").text();
-    for words in ["<h3 class=\"title\">Harbour &#60;b&#62;</h3>", "<p class=\"description\">Two\nlines</p>", ">lake</a>"] {
+    for words in [
+        "<h3 class=\"title\">Harbour &#60;b&#62;</h3>",
+        "<p class=\"description\">Two\nlines</p>",
+        ">lake</a>",
+        "aria-label=\"4 stars\"",
+        "Picked</span>",
+        "</span>Red</span>",
+    ] {
         assert!(image.contains(words), "{words} is not in {image}");
     }
     assert!(!image.contains("<textarea") && !image.contains("name=\"title\""), "{image}");
@@ -553,12 +621,34 @@ fn why_the_database_fails_is_not_told_to_everybody() {
     assert_eq!(health(&app, &[]), (200, "ok".into(), "ok".into()));
     assert_eq!(health(&app, &[("Cookie", &cookie)]), (200, "ok".into(), "ok".into()));
     drop(database);
+    let asked = Instant::now();
     assert_eq!(health(&app, &[]), (503, "failing".into(), "failing".into()));
+    assert!(asked.elapsed() < Duration::from_secs(3), "the answer took {:?}", asked.elapsed());
     assert_eq!(health(&app, &[("Cookie", "hm_session=nobodys")]), (503, "failing".into(), "failing".into()));
     assert_eq!(health(&app, &[("Authorization", "Bearer nobodys")]), (503, "failing".into(), "failing".into()));
     let (status, _, reason) = health(&app, &[("Cookie", &cookie)]);
     assert_eq!(status, 503);
     assert!(!["ok", "failing"].contains(&reason.as_str().unwrap()), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_look_is_told_soon_and_shortens_nobody_elses_wait() {
+    let database = TestDatabase::new();
+    let db = database.pool();
+    assert!(db.ping(Duration::from_secs(5)).await.is_ok());
+    let held: Vec<_> = (0..4).map(|_| db.get().unwrap()).collect();
+    let patient = std::thread::spawn({
+        let db = db.clone();
+        move || db.get().is_ok()
+    });
+    let asked = Instant::now();
+    let error = db.ping(Duration::from_millis(500)).await.unwrap_err();
+    assert!(asked.elapsed() < Duration::from_secs(1), "{error} after {:?}", asked.elapsed());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!patient.is_finished(), "who asks for more waits on");
+    drop(held);
+    assert!(patient.join().unwrap());
+    assert!(db.ping(Duration::from_secs(5)).await.is_ok());
 }
 
 #[test]

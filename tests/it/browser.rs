@@ -8,10 +8,13 @@ mod fingers;
 mod folders;
 mod grouping;
 mod library;
+mod likeness;
 mod map;
+mod models;
 mod outbox;
 mod rate;
 mod search;
+mod tasks;
 mod track;
 
 use std::{

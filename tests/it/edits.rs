@@ -95,7 +95,8 @@ impl Library {
     }
 }
 
-/// A person who changes many sees how far it is, although nobody sees any of it before all of it is there.
+/// A person who changes many, takes that back, does it again or places many sees how far it is, although nobody sees any of it before all
+/// of it is there.
 #[test]
 fn a_large_edit_tells_how_far_it_is() {
     const COUNT: usize = 2_100;
@@ -103,28 +104,56 @@ fn a_large_edit_tells_how_far_it_is() {
     let conn = &mut library.database.connection();
     let root = vault(conn, "photos", &library.path(""));
     let images: Vec<i64> = (0..COUNT).map(|number| image(&format!("IMG_{number:04}")).insert(conn, root).0).collect();
-    // Somebody else holds the last of them.
-    let holder = &mut library.database.connection();
-    holder.batch_execute(&format!("BEGIN; SELECT FROM images WHERE id = {} FOR UPDATE", images.iter().max().unwrap())).unwrap();
+    conn.batch_execute("UPDATE images SET captured_at = '2019-08-03 12:00', captured_offset_minutes = 0").unwrap();
     let word = "0123456789abcdef";
     let progress = || library.app.get(&format!("/edits/progress/{word}"));
-    assert_eq!(progress().status, 404);
+    let count = |condition: &str| library.lines(&format!("SELECT count(*)::text AS line FROM images WHERE {condition}")).remove(0);
     let fields: String = images.iter().map(|id| format!("image={id}&")).collect();
-    std::thread::scope(|scope| {
-        let edited = scope.spawn(|| library.app.post("/edits", &format!("{fields}rating=4&progress={word}")));
-        let told = (0..600).find_map(|_| {
-            std::thread::sleep(Duration::from_millis(50));
-            let answer = progress();
-            (answer.status == 200 && answer.json()["done"] == 2_000).then(|| answer.json())
+    // What it changes, how many images are so before and after it, and whether it is answered.
+    let is_told = |path: &str, fields: &str, condition: &str, [before, after]: [usize; 2]| {
+        assert_eq!(progress().status, 404);
+        // Somebody else holds the last of them.
+        let holder = &mut library.database.connection();
+        holder.batch_execute(&format!("BEGIN; SELECT FROM images WHERE id = {} FOR UPDATE", images.iter().max().unwrap())).unwrap();
+        std::thread::scope(|scope| {
+            let edited = scope.spawn(|| library.app.post(path, &format!("{fields}progress={word}")));
+            let told = (0..600).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(50));
+                let answer = progress();
+                (answer.status == 200 && answer.json()["done"] == 2_000).then(|| answer.json())
+            });
+            assert_eq!(told, Some(json!({"done": 2_000, "total": COUNT})), "{path}");
+            assert_eq!(count(condition), before.to_string(), "{path}: whole or not at all");
+            holder.batch_execute("COMMIT").unwrap();
+            assert_eq!(edited.join().unwrap().status, 303, "{path}");
         });
-        assert_eq!(told, Some(json!({"done": 2_000, "total": COUNT})));
-        assert_eq!(library.lines("SELECT count(*)::text AS line FROM images WHERE rating = 4"), ["0"], "whole or not at all");
-        holder.batch_execute("COMMIT").unwrap();
-        assert_eq!(edited.join().unwrap().status, 303);
-    });
-    assert_eq!(library.lines("SELECT count(*)::text AS line FROM images WHERE rating = 4"), [COUNT.to_string()]);
-    assert_eq!(library.lines("SELECT count(DISTINCT batch_id)::text AS line FROM edits"), ["1"]);
-    assert_eq!(progress().status, 404, "it is over");
+        assert_eq!(count(condition), after.to_string(), "{path}");
+        assert_eq!(progress().status, 404, "{path}: it is over");
+    };
+    is_told("/edits", &format!("{fields}rating=4&"), "rating = 4", [0, COUNT]);
+    let batches = library.lines("SELECT DISTINCT batch_id::text AS line FROM edits");
+    assert_eq!(batches.len(), 1);
+    is_told(&format!("/edits/{}/undo", batches[0]), "", "rating = 4", [COUNT, 0]);
+    is_told(&format!("/edits/{}/redo", batches[0]), "", "rating = 4", [0, COUNT]);
+    let point = |time: &str| format!(r#"<trkpt lat="48" lon="11"><time>2019-08-03T{time}Z</time></trkpt>"#);
+    let track = library.app.post("/tracks", &format!("<gpx><trk><trkseg>{}{}</trkseg></trk></gpx>", point("11:58:00"), point("12:02:00")));
+    let number: String = track.text().split("data-track=\"").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    is_told(&format!("/tracks/{number}/apply"), &fields, "latitude_deg = 48", [0, COUNT]);
+}
+
+#[test]
+fn whole_keywords_are_offered_before_their_levels() {
+    let library = Library::new();
+    for (number, keywords) in [&["animal|dog|Zoey"][..], &["Zoey"], &["Zoey"], &["Zoe"]].into_iter().enumerate() {
+        library.picture(&format!("{number}.jpg"), number as u32);
+        library.sidecar(&format!("{number}.xmp"), "", keywords);
+    }
+    library.scan(&[]);
+    let id = library.id("0");
+    library.patch(id, &json!({"keywords": ["animal|dog|Zoey"]}));
+    let offered = library.app.get("/keywords?words=zoe").text();
+    let values: Vec<&str> = offered.split("data-value=\"").skip(1).filter_map(|part| part.split('"').next()).collect();
+    assert_eq!(values, ["animal|dog|Zoey", "Zoey", "Zoe"], "{offered}");
 }
 
 #[test]

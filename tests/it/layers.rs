@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli", "telemetry", "config", "roles"]),
     ("web", &["models", "db", "queue", "config", "export", "infer"]),
     ("pipeline", &["models", "media", "db", "queue", "config", "infer"]),
+    ("work", &["models", "media", "queue", "config", "infer"]),
     ("scan", &["models", "media", "db", "config", "export"]),
     ("export", &["models", "db", "config"]),
     ("backup", &["models", "db", "services", "config"]),

@@ -100,6 +100,12 @@ fn the_page_lists_countries_and_says_whose_names_they_are() {
     assert_eq!(app.get("/map?pick=999").status, 404);
     let towns = app.get("/map/towns.json?bbox=5,45,11,48&zoom=7").json();
     assert!(towns.as_array().unwrap().iter().any(|town| town["name"] == "Zürich"), "{towns}");
+    let named = app.get("/map/towns?words=PARIS,%20tex").text();
+    assert!(
+        named.contains(r#"data-value="Paris, Texas, United States" data-place="33.66"#) && named.matches("<li").count() == 1,
+        "{named}"
+    );
+    assert_eq!(app.get("/map/towns").text().matches("<li").count(), 0);
     assert_eq!(app.get("/map/place.json?at=47.3769,8.5417").json()["words"], "Zürich, Zurich, Switzerland");
     for wrong in ["/map/towns.json", "/map/towns.json?bbox=a", "/map/place.json", "/map/place.json?at=x,y"] {
         assert_eq!(app.get(wrong).status, 400, "{wrong}");

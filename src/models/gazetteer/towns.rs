@@ -1,8 +1,12 @@
-//! Towns by place: which dominates a point, and which are the greatest of a box.
+//! Towns by place: which dominates a point, and which are the greatest of a box; and by name.
 
-use std::io::Read;
+use std::{io::Read, sync::OnceLock};
 
-use super::{super::edit::Place, Town, bytes::Bytes};
+use super::{
+    super::{edit::Place, fold},
+    NamedTown, Town,
+    bytes::Bytes,
+};
 
 /// Units of the file in a degree.
 const UNIT: f64 = 10_000.0;
@@ -45,6 +49,8 @@ pub(super) struct Towns {
     name_ends: Vec<u32>,
     /// Where the towns of each square degree begin, and the end of all. They lie by rows from the south-west, the greatest first.
     cells: Vec<u32>,
+    /// The names as they are compared, a line each: once somebody looks for one.
+    folded: OnceLock<String>,
 }
 
 impl Towns {
@@ -77,7 +83,7 @@ impl Towns {
         for at in 1..cells.len() {
             cells[at] += cells[at - 1];
         }
-        Self { countries, regions, latitude, longitude, region, people, names, name_ends, cells }
+        Self { countries, regions, latitude, longitude, region, people, names, name_ends, cells, folded: OnceLock::new() }
     }
 
     #[cfg(test)]
@@ -192,13 +198,34 @@ impl Towns {
                 let Point { latitude_deg, longitude_deg } = self.point(town);
                 let turned = if longitude_deg < west { longitude_deg + 360.0 } else { longitude_deg };
                 if (south..=north).contains(&latitude_deg) && turned <= east {
-                    found.push(Town { name: self.name(town), latitude_deg, longitude_deg, people: self.people(town) });
+                    found.push(self.town(town));
                 }
             }
         }
         found.sort_by(|one, other| other.people.total_cmp(&one.people));
         found.truncate(most);
         found
+    }
+
+    fn town(&self, town: usize) -> Town {
+        let Point { latitude_deg, longitude_deg } = self.point(town);
+        Town { name: self.name(town), latitude_deg, longitude_deg, people: self.people(town) }
+    }
+
+    /// The towns whose folded name begins with `name`, in a region or country that each of `around` begins, the greatest first.
+    pub(super) fn named(&self, name: &str, around: &[String], most: usize) -> Vec<NamedTown> {
+        let folded = self.folded.get_or_init(|| self.names.split('\n').map(fold).collect::<Vec<_>>().join("\n"));
+        let is_there = |town: usize| {
+            let region = &self.regions[usize::from(self.region[town])];
+            let country = &self.countries[usize::from(region.country)];
+            let names = [fold(region.name), fold(country.name)];
+            around.iter().all(|part| part.eq_ignore_ascii_case(country.code) || names.iter().any(|name| name.starts_with(part)))
+        };
+        let begins = folded.split('\n').enumerate().filter(|(_, line)| line.starts_with(name)).map(|(town, _)| town);
+        let mut found: Vec<usize> = begins.filter(|town| is_there(*town)).collect();
+        found.sort_by_key(|town| std::cmp::Reverse(self.people[*town]));
+        found.truncate(most);
+        found.into_iter().map(|town| NamedTown { town: self.town(town), place: self.whole_place(town) }).collect()
     }
 }
 

@@ -65,6 +65,8 @@ fn shown(line: AuditLine) -> ShownLine {
         "password-changed" => "changed a password",
         "token-added" => "made a token",
         "token-revoked" => "revoked a token",
+        "worker-invited" => "invited a worker",
+        "worker-revoked" => "revoked a worker",
         "edit" => "changed",
         "edit-undone" => "undid a change of",
         _ => "did",

@@ -165,15 +165,8 @@ pub(in crate::web) async fn revoke_token(
     who: Who,
     id: Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let (account, id) = (who.account()?, id.parse::<TokenId>().map_err(|_| WebError::NotFound("token"))?);
-    let address = session::address(&request);
-    let revoked = state.db.run(move |conn| {
-        delete_token(conn, account, id)?;
-        insert_audit(conn, &who.name, Action::TokenRevoked, &id.to_string(), &address)
-    });
-    revoked.await.map_err(or_not_found("token"))?;
-    state.gate.forget();
-    Ok(see_other("/me"))
+    let id = id.parse().map_err(|_| WebError::NotFound("token"))?;
+    take_away(&state, &request, who, Key::Token(id)).await
 }
 
 /// `POST /me/sessions/{id}/delete`.
@@ -183,13 +176,35 @@ pub(in crate::web) async fn end_session(
     who: Who,
     id: Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let (account, id) = (who.account()?, id.parse::<SessionId>().map_err(|_| WebError::NotFound("session"))?);
-    let address = session::address(&request);
-    let ended = state.db.run(move |conn| {
-        delete_session(conn, account, id)?;
-        insert_audit(conn, &who.name, Action::SessionEnded, "", &address)
+    let id = id.parse().map_err(|_| WebError::NotFound("session"))?;
+    take_away(&state, &request, who, Key::Session(id)).await
+}
+
+/// What lets a program or a browser in.
+#[derive(Clone, Copy)]
+enum Key {
+    Token(TokenId),
+    Session(SessionId),
+}
+
+/// Takes one of one's own keys away, from the next request on.
+async fn take_away(state: &State, request: &HttpRequest, who: Who, key: Key) -> Result<HttpResponse, WebError> {
+    let (account, address) = (who.account()?, session::address(request));
+    let what = match key {
+        Key::Token(_) => "token",
+        Key::Session(_) => "session",
+    };
+    let taken = state.db.run(move |conn| match key {
+        Key::Token(id) => {
+            delete_token(conn, account, id)?;
+            insert_audit(conn, &who.name, Action::TokenRevoked, &id.to_string(), &address)
+        }
+        Key::Session(id) => {
+            delete_session(conn, account, id)?;
+            insert_audit(conn, &who.name, Action::SessionEnded, "", &address)
+        }
     });
-    ended.await.map_err(or_not_found("session"))?;
+    taken.await.map_err(or_not_found(what))?;
     state.gate.forget();
     Ok(see_other("/me"))
 }

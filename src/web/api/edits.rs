@@ -22,6 +22,7 @@ use crate::{
     web::{
         State, WebError, Who,
         error::{ErrorBody, or_not_found},
+        page::without_order,
     },
 };
 
@@ -236,7 +237,7 @@ pub(super) fn selection(request: &Map<String, Json>) -> Result<Selection, WebErr
                 other => other.to_string(),
             };
             let pairs: Vec<(&str, String)> = filter.iter().map(|(key, value)| (key.as_str(), text(value))).collect();
-            let filter = Filter::from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))?;
+            let filter = without_order(Filter::from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))?)?;
             Ok(match except {
                 Some(except) => Selection::AllBut(filter, except),
                 None => Selection::Filter(filter),

@@ -1,14 +1,19 @@
 //! `/healthz`: whether the server can do its work, for whoever restarts it. Anybody may ask; why something fails, which may name hosts
 //! and users, is told to who is signed in, and to the log.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web::Data};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    db::status::ping,
+    models::account::Role,
     web::{State, session},
 };
+
+/// How long database and queue may take to answer; both are asked at the same time. Whoever restarts the server waits for no more.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// How the server is.
 #[derive(Serialize, ToSchema)]
@@ -23,13 +28,13 @@ pub(super) struct Health {
     uptime_s: u64,
 }
 
-/// Whether database and queue answer.
+/// Whether database and queue answer; told within two seconds.
 #[utoipa::path(get, path = "/healthz", tag = "about", responses(
     (status = 200, description = "All is well", body = Health),
     (status = 503, description = "Something does not answer", body = Health),
 ))]
 pub(in crate::web) async fn healthz(state: Data<State>) -> HttpResponse {
-    let may_know = session::current().is_some();
+    let may_know = session::current().is_some_and(|who| who.role >= Role::Viewer);
     let text = |service: &str, result: Result<(), String>| match result {
         Ok(()) => "ok".to_owned(),
         Err(error) => {
@@ -37,8 +42,13 @@ pub(in crate::web) async fn healthz(state: Data<State>) -> HttpResponse {
             if may_know { error } else { "failing".to_owned() }
         }
     };
-    let database = text("database", state.db.run(ping).await.map_err(|error| error.to_string()));
-    let queue = match state.ping_queue().await {
+    let queue = async {
+        let silent = |_| Some(Err(format!("no answer within {PATIENCE:?}")));
+        tokio::time::timeout(PATIENCE, state.ping_queue()).await.unwrap_or_else(silent)
+    };
+    let (database, queue) = tokio::join!(state.db.ping(PATIENCE), queue);
+    let database = text("database", database.map_err(|error| error.to_string()));
+    let queue = match queue {
         None => "none".to_owned(),
         Some(result) => text("queue", result),
     };

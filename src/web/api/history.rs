@@ -15,7 +15,7 @@ use super::{
     paging::{limit_of, page},
 };
 use crate::{
-    db::edits::{HistoryEntry, Undone, list_history, redo_batch, redo_edit, undo_batch, undo_edit},
+    db::edits::{HistoryEntry, Turn, Undone, list_history, turn_batch, turn_edit},
     models::{BatchId, ImageId},
     web::{
         State, WebError, Who,
@@ -38,8 +38,17 @@ impl From<Undone> for UndoResult {
     }
 }
 
-fn batch_id(batch: &Path<String>) -> Result<BatchId, WebError> {
-    batch.parse().map_err(|_| WebError::NotFound("edit"))
+async fn turn_many(state: &State, who: Who, batch: &str, turn: Turn) -> Result<HttpResponse, WebError> {
+    let batch: BatchId = batch.parse().map_err(|_| WebError::NotFound("edit"))?;
+    let turned = state.db.run(move |conn| turn_batch(conn, &who.name, batch, turn)).await.map_err(or_not_found("edit"))?;
+    Ok(json(&UndoResult::from(turned)))
+}
+
+async fn turn_one(state: &State, who: Who, path: &(String, String), turn: Turn) -> Result<HttpResponse, WebError> {
+    let image: ImageId = path.0.parse().map_err(|_| WebError::NotFound("image"))?;
+    let edit: i64 = path.1.parse().map_err(|_| WebError::NotFound("edit"))?;
+    let turned = state.db.run(move |conn| turn_edit(conn, &who.name, image, edit, turn)).await.map_err(or_not_found("edit"))?;
+    Ok(json(&UndoResult::from(turned)))
 }
 
 /// Takes an action back. Fields that were changed since stay as they are.
@@ -49,9 +58,7 @@ fn batch_id(batch: &Path<String>) -> Result<BatchId, WebError> {
     (status = 404, description = "No such action", body = ErrorBody),
 ))]
 pub(in crate::web) async fn undo(state: Data<State>, who: Who, batch: Path<String>) -> Result<HttpResponse, WebError> {
-    let batch = batch_id(&batch)?;
-    let undone = state.db.run(move |conn| undo_batch(conn, &who.name, batch)).await.map_err(or_not_found("edit"))?;
-    Ok(json(&UndoResult::from(undone)))
+    turn_many(&state, who, &batch, Turn::Back).await
 }
 
 /// Does again what was taken back of an action.
@@ -60,10 +67,8 @@ pub(in crate::web) async fn undo(state: Data<State>, who: Who, batch: Path<Strin
     (status = 403, description = "Sent by another site", body = ErrorBody),
     (status = 404, description = "No such action", body = ErrorBody),
 ))]
-pub(in crate::web) async fn redo(state: Data<State>, batch: Path<String>) -> Result<HttpResponse, WebError> {
-    let batch = batch_id(&batch)?;
-    let redone = state.db.run(move |conn| redo_batch(conn, batch)).await.map_err(or_not_found("edit"))?;
-    Ok(json(&UndoResult::from(redone)))
+pub(in crate::web) async fn redo(state: Data<State>, who: Who, batch: Path<String>) -> Result<HttpResponse, WebError> {
+    turn_many(&state, who, &batch, Turn::Again).await
 }
 
 /// Takes one change of one image back, whatever its action did beside it. A field that was changed since stays as it is.
@@ -76,9 +81,7 @@ pub(in crate::web) async fn redo(state: Data<State>, batch: Path<String>) -> Res
     )
 )]
 pub(in crate::web) async fn undo_one(state: Data<State>, who: Who, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
-    let (image, edit) = one_change(&path)?;
-    let undone = state.db.run(move |conn| undo_edit(conn, &who.name, image, edit)).await.map_err(or_not_found("edit"))?;
-    Ok(json(&UndoResult::from(undone)))
+    turn_one(&state, who, &path, Turn::Back).await
 }
 
 /// Does one change of one image again that was taken back.
@@ -90,15 +93,8 @@ pub(in crate::web) async fn undo_one(state: Data<State>, who: Who, path: Path<(S
         (status = 404, description = "The image has no such change", body = ErrorBody),
     )
 )]
-pub(in crate::web) async fn redo_one(state: Data<State>, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
-    let (image, edit) = one_change(&path)?;
-    let redone = state.db.run(move |conn| redo_edit(conn, image, edit)).await.map_err(or_not_found("edit"))?;
-    Ok(json(&UndoResult::from(redone)))
-}
-
-fn one_change(path: &(String, String)) -> Result<(ImageId, i64), WebError> {
-    let image = path.0.parse().map_err(|_| WebError::NotFound("image"))?;
-    Ok((image, path.1.parse().map_err(|_| WebError::NotFound("edit"))?))
+pub(in crate::web) async fn redo_one(state: Data<State>, who: Who, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
+    turn_one(&state, who, &path, Turn::Again).await
 }
 
 /// Where a page of the history starts and how long it is.

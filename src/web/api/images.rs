@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::json;
+use super::{json, ranked};
 use crate::{
     db::{
         gallery::{GalleryCard, list_cards},
@@ -21,6 +21,7 @@ use crate::{
         State, WebError,
         error::{ErrorBody, or_not_found},
         files::{self, FileQuery, send_picture},
+        page::without_order,
     },
 };
 
@@ -34,6 +35,11 @@ pub(super) type Pairs = web::Query<Vec<(String, String)>>;
 /// Reads the filter among the pairs of an address.
 pub(super) fn filter_of(pairs: &Pairs) -> Result<Filter, WebError> {
     Ok(Filter::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())))?)
+}
+
+/// Reads the filter among the pairs of an address that says which images are meant, all of them alike.
+pub(super) fn set_of(pairs: &Pairs) -> Result<Filter, WebError> {
+    without_order(filter_of(pairs)?)
 }
 
 /// Which images are meant; all conditions must hold.
@@ -61,7 +67,8 @@ pub(super) struct FilterParams {
     /// `yes` or `no`: has a place.
     gps: Option<String>,
     /// A search in the search language (`/search/help`): words that must all occur as beginnings of words, and conditions such as
-    /// `rating:>=3`, `camera:"Canon EOS R5"`, `date:2019..2021-06`, `-tag:private`, `( … OR … )`.
+    /// `rating:>=3`, `camera:"Canon EOS R5"`, `date:2019..2021-06`, `-tag:private`, `( … OR … )`. A `like:"words"`, `like:image:123` or
+    /// `like:region:45` puts images into an order and is understood by the list of images alone.
     #[param(example = "lake rating:>=3 -tag:private")]
     q: Option<String>,
 }
@@ -78,12 +85,37 @@ pub(super) struct PageParams {
     limit: Option<i64>,
 }
 
-/// A page of images, newest first.
+/// A page of images.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ImageList {
-    images: Vec<ImageCard>,
-    /// Pass it as `cursor` for the next older page; null at the end.
-    next_cursor: Option<String>,
+    pub(super) images: Vec<ImageCard>,
+    /// Pass it as `cursor` for the next page; null at the end. An order of likeness ends after 2,000 images.
+    pub(super) next_cursor: Option<String>,
+    /// In which order the images come.
+    pub(super) order: Order,
+    /// Whose order of likeness it is: name and version of the network; null in the order of time.
+    pub(super) network: Option<String>,
+    /// What the order leaves out, on its first page; null in the order of time.
+    pub(super) not_seen: Option<NotSeen>,
+}
+
+/// The order of a list.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    /// By time of capture.
+    NewestFirst,
+    /// By likeness to what `like:` says.
+    MostAlikeFirst,
+}
+
+/// Images of the filter that cannot stand in an order of likeness yet.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NotSeen {
+    /// Images that the network has yet to look at.
+    pub(super) not_seen_count: i64,
+    /// Images of the filter that have a picture.
+    pub(super) image_count: i64,
 }
 
 /// An image in a list.
@@ -109,11 +141,21 @@ pub(super) struct ImageCard {
     thumbnail_url: Option<String>,
     /// Null when there is nothing to show.
     proxy_url: Option<String>,
+    /// Cosine of the likeness, -1 to 1; null in the order of time.
+    score: Option<f32>,
+}
+
+impl ImageCard {
+    /// A card in an order of likeness.
+    pub(super) fn scored(card: GalleryCard, score: f32) -> Self {
+        Self { score: Some(score), ..card.into() }
+    }
 }
 
 impl From<GalleryCard> for ImageCard {
     fn from(card: GalleryCard) -> Self {
         Self {
+            score: None,
             thumbnail_url: picture_url(card.id, "thumbnail", card.picture_key.as_deref()),
             proxy_url: picture_url(card.id, "proxy", card.picture_key.as_deref()),
             id: card.id.0,
@@ -138,15 +180,17 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Images that pass the filter, newest first, page by page.
+/// Images that pass the filter, page by page: newest first, or with a `like:` in `q` the most alike first.
 #[utoipa::path(get, path = "/api/v1/images", tag = "images", params(FilterParams, PageParams), responses(
     (status = 200, body = ImageList),
     (status = 400, description = "A key that is not understood, or a search with the place of the trouble", body = ErrorBody),
+    (status = 404, description = "`like:` names an image or region that is not there, or has no picture", body = ErrorBody),
+    (status = 409, description = "`like:` without a network (`no_network`), or in a database that cannot compare (`no_vectors`)", body = ErrorBody),
+    (status = 503, description = "The picture that `like:` names is being made, or too many ask", body = ErrorBody),
 ))]
 pub(in crate::web) async fn list_images(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
     let filter = filter_of(&pairs)?;
     let value = |key: &str| pairs.iter().find(|(name, value)| name == key && !value.is_empty()).map(|(_, value)| value.as_str());
-    let cursor: Option<Cursor> = value("cursor").map(str::parse).transpose()?;
     let limit =
         match value("limit") {
             None => DEFAULT_LIMIT,
@@ -154,11 +198,16 @@ pub(in crate::web) async fn list_images(state: Data<State>, pairs: Pairs) -> Res
                 WebError::BadRequest(format!("`limit={limit}` is not understood: expected a number from 1 to {MOST_IMAGES}"))
             })?,
         };
+    if filter.query.like().is_some() {
+        return Ok(json(&ranked::list(&state, &filter, value("cursor"), limit as usize).await?));
+    }
+    let cursor: Option<Cursor> = value("cursor").map(str::parse).transpose()?;
     let cards = state.db.run(move |conn| list_cards(conn, &filter, cursor, Direction::Older, limit + 1)).await?;
     let has_more = cards.len() as i64 > limit;
     let cards: Vec<GalleryCard> = cards.into_iter().take(limit as usize).collect();
     let next_cursor = cards.last().filter(|_| has_more).map(|card| card.cursor().to_string());
-    Ok(json(&ImageList { images: cards.into_iter().map(ImageCard::from).collect(), next_cursor }))
+    let images = cards.into_iter().map(ImageCard::from).collect();
+    Ok(json(&ImageList { images, next_cursor, order: Order::NewestFirst, network: None, not_seen: None }))
 }
 
 /// All that is known of an image.

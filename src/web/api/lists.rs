@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    images::{FilterParams, Pairs, filter_of},
+    images::{FilterParams, Pairs, set_of},
     json,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(super) struct TimelineEntry {
     (status = 400, description = "A key that is not understood", body = ErrorBody),
 ))]
 pub(in crate::web) async fn get_timeline(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
-    let found = state.timeline(&filter_of(&pairs)?).await?;
+    let found = state.timeline(&set_of(&pairs)?).await?;
     let days: Vec<TimelineEntry> = found
         .iter()
         .map(|day| TimelineEntry { day: day.day, image_count: day.image_count, ratio_milli_sum: day.ratio_milli_sum })
@@ -128,7 +128,7 @@ impl From<&Facets> for FacetLists {
     (status = 400, description = "A key that is not understood", body = ErrorBody),
 ))]
 pub(in crate::web) async fn get_facets(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
-    let facets = state.facets(&filter_of(&pairs)?).await?;
+    let facets = state.facets(&set_of(&pairs)?).await?;
     Ok(json(&FacetLists::from(&*facets)))
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    images::{FilterParams, Pairs, PlaceNames, filter_of, hexadecimal, picture_url},
+    images::{FilterParams, Pairs, PlaceNames, hexadecimal, picture_url, set_of},
     json,
 };
 use crate::{
@@ -111,7 +111,7 @@ pub(in crate::web) fn area_of(text: &str) -> Option<Area> {
     (status = 400, description = "A key that is not understood", body = ErrorBody),
 ))]
 pub(in crate::web) async fn get_map(state: Data<State>, pairs: Pairs) -> Result<HttpResponse, WebError> {
-    let filter = filter_of(&pairs)?;
+    let filter = set_of(&pairs)?;
     let bad =
         |key: &str, value: &str, expected: &str| WebError::BadRequest(format!("`{key}={value}` is not understood: expected {expected}"));
     let area = match value_of(&pairs, "bbox") {

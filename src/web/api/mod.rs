@@ -10,9 +10,14 @@ mod images;
 mod library;
 mod lists;
 pub(super) mod map;
+mod models;
 mod outbox;
 mod paging;
+mod ranked;
+mod regions;
 mod searches;
+mod segment;
+mod tasks;
 mod tracks;
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
@@ -27,8 +32,12 @@ pub(super) use images::{file, get_image, list_images, thumbnail};
 pub(super) use library::get_library;
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
 pub(super) use map::get_map;
+pub(super) use models::{list_models, model_file};
 pub(super) use outbox::{outbox, resolve, retry};
+pub(super) use regions::list_image_regions;
 pub(super) use searches::{forget_search, list_all_searches, save_search};
+pub(super) use segment::segment;
+pub(super) use tasks::{list_tasks, pause_lane, resume_lane, retry_tasks};
 pub(super) use tracks::place_by_track;
 
 /// The description of the API.
@@ -43,6 +52,7 @@ pub(super) use tracks::place_by_track;
     paths(
         images::list_images,
         images::get_image,
+        regions::list_image_regions,
         images::thumbnail,
         images::file,
         edits::edit_image,
@@ -61,6 +71,8 @@ pub(super) use tracks::place_by_track;
         lists::get_timeline,
         lists::get_facets,
         map::get_map,
+        models::list_models,
+        models::model_file,
         lists::list_all_folders,
         lists::list_all_scans,
         lists::start_scan,
@@ -68,6 +80,11 @@ pub(super) use tracks::place_by_track;
         searches::list_all_searches,
         searches::save_search,
         searches::forget_search,
+        segment::segment,
+        tasks::list_tasks,
+        tasks::retry_tasks,
+        tasks::pause_lane,
+        tasks::resume_lane,
         openapi_json,
         health::healthz,
         super::metrics::metrics,

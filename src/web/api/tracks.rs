@@ -109,7 +109,7 @@ pub(in crate::web) async fn place_by_track(state: Data<State>, who: Who, body: P
         return Ok(json(&TrackResult::new(places, Batch::default())));
     }
     let found = places.found.clone();
-    let batch = state.db.run(move |conn| apply_places(conn, &who.name, &found)).await??;
+    let batch = state.db.run(move |conn| apply_places(conn, &who.name, &found, &mut |_, _| {})).await??;
     Ok(json(&TrackResult::new(places, batch)))
 }
 

@@ -1,4 +1,4 @@
-//! How far a large edit is: told while its one transaction runs, to the page that waits for it.
+//! How far a large edit is, or the taking back of one: told while its one transaction runs, to the page that waits for it.
 //!
 //! A page that sends an edit makes up a word for it and may ask by that word; what is done and not yet committed counts, because nobody
 //! sees it before all of it is there.
@@ -18,7 +18,7 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use crate::web::{State, WebError};
+use crate::web::{State, WebError, page::value_of};
 
 /// Edits that are told about at the same time; more are done all the same.
 const MOST_TOLD: usize = 100;
@@ -27,17 +27,9 @@ const LONGEST_WORD: usize = 40;
 
 /// Images done and to do.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+struct Progress {
     done: AtomicUsize,
     total: AtomicUsize,
-}
-
-impl Progress {
-    /// Notes how far it is.
-    pub(super) fn note(&self, done: usize, total: usize) {
-        self.total.store(total, Ordering::Relaxed);
-        self.done.store(done, Ordering::Relaxed);
-    }
 }
 
 /// The edits under way, by the words of the pages that wait for them.
@@ -45,11 +37,21 @@ impl Progress {
 pub(in crate::web) struct UnderWay(Mutex<HashMap<String, Arc<Progress>>>);
 
 /// One edit under way; forgotten when it is dropped.
-pub(super) struct Told {
+pub(in crate::web) struct Told {
     state: Data<State>,
     word: Option<String>,
-    /// Where it is noted.
-    pub(super) progress: Arc<Progress>,
+    progress: Arc<Progress>,
+}
+
+impl Told {
+    /// What the edit calls with the images done and to do.
+    pub(in crate::web) fn teller(&self) -> impl FnMut(usize, usize) + use<> {
+        let progress = Arc::clone(&self.progress);
+        move |done, total| {
+            progress.total.store(total, Ordering::Relaxed);
+            progress.done.store(done, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Told {
@@ -60,8 +62,9 @@ impl Drop for Told {
     }
 }
 
-/// Begins to tell about an edit, where a page asks for it.
-pub(super) fn tell(state: &Data<State>, word: Option<&str>) -> Told {
+/// Begins to tell about an edit, where a page asks for it by a word in the field `progress`.
+pub(in crate::web) fn tell(state: &Data<State>, fields: &[(String, String)]) -> Told {
+    let word = value_of(fields, "progress");
     let progress = Arc::<Progress>::default();
     let mut known = state.under_way.0.lock().unwrap_or_else(PoisonError::into_inner);
     let is_usable = |word: &&str| !word.is_empty() && word.len() <= LONGEST_WORD && known.len() < MOST_TOLD && !known.contains_key(*word);

@@ -1,6 +1,6 @@
 //! Changing pictures by keys and forms: in the viewer, for a selection, for all of a filter; taking it back; and what a failure looks like.
 
-use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
 use serde_json::json;
 
 use super::{
@@ -217,6 +217,52 @@ fn all_of_a_filter_is_rated_at_once_and_taken_back_at_once() {
     });
 }
 
+/// What takes long says how far it is, in the bar of the selection or where all else is said.
+#[test]
+fn a_slow_change_and_its_undo_say_how_far_they_are() {
+    let (database, dir) = full_library();
+    // Whoever holds the last image of the filter makes others wait.
+    let last = lines(
+        &database,
+        "SELECT max(i.id)::text AS line FROM images AS i JOIN cameras AS c ON c.id = i.camera_id WHERE c.name = 'Camera 2'",
+    );
+    let hold =
+        |conn: &mut PgConnection| conn.batch_execute(&format!("BEGIN; SELECT FROM images WHERE id = {} FOR UPDATE", last[0])).unwrap();
+    let holder = &mut database.connection();
+    browse_in(Window::Desk, &database, dir.path(), async |browser| {
+        browser.open("/?q=camera:%22Camera%202%22").await;
+        browser.has_pictures_on_screen("its pictures").await;
+        browser.press_with(KEY_CONTROL, 'a').await;
+        browser.until("all are chosen", "return document.querySelector('.how-many').textContent === '6,667 selected'").await;
+        hold(holder);
+        browser.press('3').await;
+        let bar = "const bar = document.querySelector('.selection progress'); return !bar.hidden && bar.value === 6000 && bar.max === 6667 && document.querySelector('.how-many').textContent === 'Changing 6,000 of 6,667 …'";
+        browser.until("the bar says how far it is", bar).await;
+        browser.shot("changing-1440").await;
+        holder.batch_execute("COMMIT").unwrap();
+        is_said(browser, "6,667 photos: 3 stars").await;
+        browser.until("the bar is as before", "return document.querySelector('.selection progress').hidden && document.querySelector('.how-many').textContent === '6,667 selected'").await;
+        hold(holder);
+        browser.press_with(KEY_CONTROL, 'z').await;
+        is_said(browser, "Taking back 6,000 of 6,667 …").await;
+        browser
+            .until(
+                "as a bar too",
+                "const bar = document.querySelector('.done-toast progress'); return bar.value === 6000 && bar.max === 6667",
+            )
+            .await;
+        browser.shot("taking-back-1440").await;
+        holder.batch_execute("COMMIT").unwrap();
+        is_said(browser, "Undone: 6,667 photos").await;
+        hold(holder);
+        browser.press_with(KEY_CONTROL, 'y').await;
+        is_said(browser, "Doing again 6,000 of 6,667 …").await;
+        holder.batch_execute("COMMIT").unwrap();
+        is_said(browser, "Done again: 6,667 photos").await;
+    });
+    assert_eq!(lines(&database, "SELECT count(*)::text AS line FROM images WHERE rating = 3"), ["6667"]);
+}
+
 #[test]
 fn ranges_days_and_drags_are_chosen_and_changed_together() {
     let (database, dir) = full_library();
@@ -305,6 +351,14 @@ fn a_phone_rates_selects_and_writes_without_scrolling_sideways() {
             .await;
         assert_eq!(browser.js(is_narrow).await, json!(true));
         browser.shot("more-edits-390").await;
+        // The sheet lies over the button that opened it: a tap beside it shuts it and chooses nothing, and so does its own button.
+        let is_shut =
+            "return !document.querySelector('.more-edits').open && document.querySelector('.how-many').textContent === '4 selected'";
+        browser.js("document.querySelectorAll('.tile > a')[1].click()").await;
+        browser.until("a tap beside it shuts it", is_shut).await;
+        browser.click(".more-edits summary").await;
+        browser.click("[data-act=shut-more]").await;
+        browser.until("its button shuts it", is_shut).await;
     });
 }
 

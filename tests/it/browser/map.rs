@@ -4,7 +4,7 @@
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 
-use super::{Browser, KEY_ENTER, Window, browse_in, paint};
+use super::{Browser, KEY_DOWN, KEY_ENTER, Window, browse_in, paint};
 use crate::support::{TestDatabase, library::vault, temp_dir};
 
 /// Two cities full of photos, a trip through Norway, one photo far away and one without a place.
@@ -142,6 +142,51 @@ fn a_place_is_chosen_by_pointer_and_by_keys_alone() {
         assert_eq!(placed[2], json!("Switzerland"));
         browser.press('i').await;
         browser.shot("map-picked-1440").await;
+    });
+}
+
+/// Nobody has to know where on earth a trip went to, as long as they know what the place is called.
+#[test]
+fn a_town_is_gone_to_by_its_name() {
+    look(Window::Desk, async |browser| {
+        go(browser, "/map?pick=1&at=20,0,2").await;
+        let is_at = |name: &str| {
+            format!(
+                "return document.querySelector('.sheet .name').textContent.startsWith('{name}') && document.activeElement.matches('.map-stage')"
+            )
+        };
+        browser.js("document.querySelector('.sheet .find input').focus()").await;
+        browser.type_text("trondh").await;
+        browser.until("it is offered", "return document.querySelector('.sheet .offered li b')?.textContent === 'Trondheim'").await;
+        browser.press(KEY_ENTER).await;
+        browser.until("the map is there", &is_at("Trondheim")).await;
+        browser.until("as close as a town is large", "return /,12$/.test(new URLSearchParams(location.search).get('at'))").await;
+        // The second of several, by keys.
+        browser.js("const field = document.querySelector('.sheet .find input'); field.value = ''; field.focus()").await;
+        browser.type_text("paris, united").await;
+        browser
+            .until(
+                "there is one in Texas",
+                "return document.querySelector('.sheet .offered li span')?.textContent === 'Texas, United States'",
+            )
+            .await;
+        browser.shot("map-towns-1440").await;
+        let second = browser.js("return document.querySelectorAll('.sheet .offered li')[1].dataset.value").await;
+        browser.press(KEY_DOWN).await;
+        browser.press(KEY_DOWN).await;
+        browser.press(KEY_ENTER).await;
+        browser.until("the second is there", &is_at(second.as_str().unwrap())).await;
+        // Enter on the map itself sets the place, as ever.
+        browser.press(KEY_ENTER).await;
+        browser.until("back at the photo", "return location.pathname === '/images/1'").await;
+    });
+    look(Window::Phone, async |browser| {
+        go(browser, "/map?pick=1&at=20,0,2").await;
+        browser.js("document.querySelector('.sheet .find input').focus()").await;
+        browser.type_text("bergen").await;
+        let is_seen = "const list = document.querySelector('.sheet .offered:not([hidden])')?.getBoundingClientRect(); return list?.height > 40 && list.top > 60 && list.bottom < innerHeight";
+        browser.until("the offers are on the screen", is_seen).await;
+        browser.shot("map-towns-390").await;
     });
 }
 

@@ -119,6 +119,31 @@ fn a_burst_stands_side_by_side_and_the_best_of_it_is_kept() {
     });
 }
 
+/// A key too much is taken back at once, also where the server has not heard of it yet.
+#[test]
+fn what_is_on_its_way_is_what_undo_takes_back() {
+    let (database, dir) = full_library();
+    browse_in(Window::Desk, &database, dir.path(), async |browser| {
+        open(browser, "/rate?q=date:2024-12-01").await;
+        let first = current(browser).await;
+        browser.press('3').await;
+        browser.until("all is saved", "return !document.documentElement.matches('[data-saving]')").await;
+        let second = current(browser).await;
+        browser.js("const real = fetch; window.fetch = async (address, options) => { if (options?.method === 'POST') await new Promise((done) => setTimeout(done, 600)); return real(address, options); }").await;
+        browser.press('5').await;
+        browser.press_with(KEY_CONTROL, 'z').await;
+        browser.until("it is taken back", "return document.querySelector('.rating-run .last').textContent.startsWith('Undone: ')").await;
+        assert_eq!(current(browser).await, second);
+        let rating =
+            |id: &str| lines(&database, &format!("SELECT coalesce(rating, 0)::text AS line FROM images WHERE id = {id}")).remove(0);
+        assert_eq!((rating(&first), rating(&second)), ("3".to_owned(), "0".to_owned()));
+        browser.press_with(KEY_CONTROL, 'z').await;
+        browser.press_with(KEY_CONTROL, 'y').await;
+        browser.until("done again", "return document.querySelector('.rating-run .last').textContent.startsWith('Done again: ')").await;
+        assert_eq!((rating(&first), rating(&second)), ("3".to_owned(), "0".to_owned()), "one after the other");
+    });
+}
+
 #[test]
 fn the_end_of_a_run_leads_on_and_a_failure_goes_back() {
     let (database, dir) = full_library();

@@ -54,6 +54,11 @@ impl TestDatabase {
         &self.url
     }
 
+    /// Its name on the server.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A connection to it.
     pub(crate) fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url).expect("the test's database can be reached")

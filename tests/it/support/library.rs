@@ -4,7 +4,7 @@ use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text},
 };
-use hm::models::{FileId, FolderId, ImageId, words};
+use hm::models::{FileId, FolderId, ImageId, PictureKey, words};
 
 /// The host that [`vault`] is mounted on.
 pub(crate) const HOST: &str = "test-host";
@@ -159,4 +159,37 @@ impl Image {
 pub(crate) fn file_id(conn: &mut PgConnection, name: &str) -> FileId {
     let file: Id = sql_query("SELECT id FROM files WHERE name = $1").bind::<Text, _>(name).get_result(conn).expect("there is such a file");
     FileId(file.id)
+}
+
+/// A picture key made of a number.
+pub(crate) fn picture_key(number: i64) -> PictureKey {
+    format!("{number:032x}").parse().expect("32 digits are a key")
+}
+
+/// Says that the pictures of an image were made, in this state.
+pub(crate) fn make_picture(conn: &mut PgConnection, image: ImageId, key: &PictureKey) {
+    sql_query("UPDATE images SET picture_key = $2 WHERE id = $1")
+        .bind::<BigInt, _>(image.0)
+        .bind::<Text, _>(key.as_str())
+        .execute(conn)
+        .expect("images takes a key");
+    sql_query(
+        "INSERT INTO pictures (image_id, key, width_px, height_px) VALUES ($1, $2, 2048, 1365) \
+         ON CONFLICT (image_id) DO UPDATE SET key = excluded.key, made_at = clock_timestamp(), error = NULL",
+    )
+    .bind::<BigInt, _>(image.0)
+    .bind::<Text, _>(key.as_str())
+    .execute(conn)
+    .expect("pictures takes a row");
+}
+
+/// Images with pictures, as many as asked for, each a minute older than the one before; their keys are made of their numbers.
+pub(crate) fn pictured(conn: &mut PgConnection, folder: FolderId, count: i64) -> Vec<ImageId> {
+    let insert = |number: i64| {
+        let at = format!("2019-08-{:02} {:02}:{:02}:00", 20 - number / 1440, 23 - number % 1440 / 60, 59 - number % 60);
+        let id = image(&format!("IMG_{number}")).at(&at).insert(conn, folder);
+        make_picture(conn, id, &picture_key(id.0));
+        id
+    };
+    (0..count).map(insert).collect()
 }

@@ -10,6 +10,8 @@ pub(crate) struct Jpeg {
     width_px: usize,
     height_px: usize,
     shade: u8,
+    /// Left, top, right and bottom of what is red on blue.
+    patch: Option<[usize; 4]>,
     fields: Vec<Field>,
     xmp: Option<String>,
 }
@@ -17,12 +19,18 @@ pub(crate) struct Jpeg {
 impl Jpeg {
     /// A gradient of this size without metadata.
     pub(crate) fn new(width_px: usize, height_px: usize) -> Self {
-        Self { width_px, height_px, shade: 0, fields: Vec::new(), xmp: None }
+        Self { width_px, height_px, shade: 0, patch: None, fields: Vec::new(), xmp: None }
     }
 
     /// Makes the pixels differ from another picture's of the same size.
     pub(crate) fn shade(mut self, shade: u8) -> Self {
         self.shade = shade;
+        self
+    }
+
+    /// Instead of the gradient: blue, and red between these columns and rows (left, top, right, bottom).
+    pub(crate) fn patch(mut self, sides: [usize; 4]) -> Self {
+        self.patch = Some(sides);
         self
     }
 
@@ -94,6 +102,10 @@ impl Jpeg {
     }
 
     fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        if let Some([left, top, right, bottom]) = self.patch {
+            let is_inside = (left..right).contains(&x) && (top..bottom).contains(&y);
+            return if is_inside { [230, 20, 20] } else { [30, 60, 200] };
+        }
         let across = x * 255 / self.width_px;
         let down = y * 255 / self.height_px;
         [across as u8, down as u8, self.shade]

@@ -8,10 +8,14 @@ pub(crate) mod database;
 pub(crate) mod dng;
 pub(crate) mod encoders;
 pub(crate) mod http;
+pub(crate) mod hub;
 pub(crate) mod library;
 pub(crate) mod media;
+pub(crate) mod networks;
 pub(crate) mod queries;
+pub(crate) mod scenes;
 pub(crate) mod small_disk;
+pub(crate) mod toy;
 
 use std::{
     fs::Permissions,
@@ -45,6 +49,16 @@ pub(crate) fn temp_dir() -> tempfile::TempDir {
 /// The Redis that tests share; every test uses a name space of its own in it.
 pub(crate) fn redis_url() -> String {
     std::env::var("HM_TEST_REDIS_URL").expect("HM_TEST_REDIS_URL names no Redis; `make test` starts one and sets it")
+}
+
+/// Whether the tests' database server has pgvector. Where it does not, a test that needs it says that it did not run, and ends.
+pub(crate) fn has_vectors(conn: &mut hm::db::PgConnection) -> bool {
+    let vectors = hm::db::vectors::find_vectors(conn).expect("the database answers");
+    if let Some(problem) = vectors.problem() {
+        let (problem, _) = problem.split_once('\n').unwrap_or((&problem, ""));
+        eprintln!("SKIPPED, nothing was tested: {problem}");
+    }
+    vectors.is_ready()
 }
 
 /// Waits until `done` says so.

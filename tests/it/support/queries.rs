@@ -1,9 +1,9 @@
 //! Random queries: every kind of condition, with values that a small library has and that nobody has.
 
 use hm::models::{
-    FileFormat, Query,
+    FileFormat, ImageId, Query, RegionId,
     edit::{ColorLabel, Pick},
-    query::{Area, Bounds, FileType, Has, Is, Name, Near, PartialDate, Term},
+    query::{Area, Bounds, FileType, Has, Is, Like, Name, Near, PartialDate, Term},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -67,6 +67,7 @@ pub(crate) fn term() -> impl Strategy<Value = Term> {
         1 => name(&["camera", "Camera 1", "éra 1", "nobody's", "CAM*1"]).prop_map(Term::Camera),
         1 => name(&["Lens 0", "ens", "0"]).prop_map(Term::Lens),
         2 => name(&["animal", "dog", "animal|dog", "animal/dog", "an*", "zoe", "d*g", "none*"]).prop_map(Term::Tag),
+        1 => name(&["dog", "DOG", "traffic light", "t*", "do", "unicorn"]).prop_map(Term::Shows),
         1 => name(&["geneva", "Lake Geneva", "l*e", "%"]).prop_map(Term::Title),
         1 => name(&["zoe", "a_b", "(x)"]).prop_map(Term::Description),
         2 => name(&["IMG_1", "1", "*.jpg", "img", "img_1.jpg", "outer/inner/img", "*mg_2*"]).prop_map(Term::File),
@@ -84,6 +85,16 @@ pub(crate) fn term() -> impl Strategy<Value = Term> {
             .prop_map(|((latitude_deg, longitude_deg), radius_m)| Term::Near(Near { latitude_deg, longitude_deg, radius_m })),
         1 => select(&[(48.0, 11.0, 48.105, 12.0), (-18.0, 179.0, 90.0, -179.0), (-90.0, -180.0, 90.0, 180.0), (0.0, 12.0, 1.0, 11.0)][..])
             .prop_map(|(south_deg, west_deg, north_deg, east_deg)| Term::Within(Area { south_deg, west_deg, north_deg, east_deg })),
+    ]
+}
+
+/// What images can be put into an order by.
+pub(crate) fn like() -> impl Strategy<Value = Like> {
+    prop_oneof![
+        select(&["snow", "a red truck in snow", "123", "image:7", "region:", "say \"cheese\"", "back\\slash", "雪"][..])
+            .prop_map(|text| Like::Words(text.to_owned())),
+        (1..=i64::MAX).prop_map(|id| Like::Image(ImageId(id))),
+        (1..=i64::MAX).prop_map(|id| Like::Region(RegionId(id))),
     ]
 }
 
