@@ -12,7 +12,7 @@ ifeq ($(shell uname -s),Darwin)
 export PKG_CONFIG_PATH := $(CURDIR)/.hm/prefix/lib/pkgconfig:/opt/homebrew/opt/libpq/lib/pkgconfig:/usr/local/opt/libpq/lib/pkgconfig:$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help run build test check bench
+.PHONY: help run build test check bench networks
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -40,7 +40,9 @@ check: ## The quick checks: format, lints, unit tests
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked --lib
 
-bench: ## Measure beside exiftool, find, vipsthumbnail and PyTorch; writes tests/bench/{RESULTS,NETWORKS}.md
+bench: ## Measure beside exiftool, find and vipsthumbnail; writes tests/bench/RESULTS.md
 	@scripts/install-packages.sh build run bench
 	tests/bench/run.sh
+
+networks: ## Measure the networks beside PyTorch, which it installs for the time being; writes tests/bench/NETWORKS.md
 	tests/bench/networks.sh
