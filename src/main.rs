@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match roles::run(cli) {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("hm: {error:#}");
+            eprintln!("hm: {}", roles::told(&error));
             roles::Exit::Failed.into()
         }
     }

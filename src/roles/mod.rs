@@ -46,6 +46,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// An error with its causes, each said once: many name their cause in their own words already.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Runs the role that the command line names.
 ///
 /// # Errors
@@ -76,5 +89,24 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Guard => guard::run(&config),
         Command::MetaWorker => meta_worker::run(),
         Command::Demo(args) => demo::run(&args, &bars),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read `x`: {source}")]
+        struct Unreadable {
+            source: std::io::Error,
+        }
+        let source = std::io::Error::other("no such file");
+        let error = Err::<(), _>(Unreadable { source }).context("while importing").unwrap_err();
+        assert_eq!(told(&error), "while importing: cannot read `x`: no such file");
     }
 }
