@@ -8,6 +8,7 @@
 //!
 //! A name that begins with a dot is work under way, and no network.
 
+mod command;
 mod import;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     models::task::{Lane, NetworkVersion, TaskKind},
 };
 
+pub use command::{command, tokenizer_command};
 pub use import::Imported;
 pub(in crate::infer) use import::need_room;
 

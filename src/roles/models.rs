@@ -18,7 +18,7 @@ use crate::{
     infer::{
         check::{self, Case, Measured},
         manifest::Provenance,
-        shelf::{Imported, Shelf, Shelved, Use},
+        shelf::{Imported, Shelf, Shelved, Use, tokenizer_command},
     },
 };
 
@@ -34,12 +34,12 @@ pub(super) fn run(args: &ModelsArgs, config: &Config, bars: &MultiProgress) -> a
         ModelsAction::Import { path, name, licence, source, tokenizer } => {
             let source = source.clone().unwrap_or_else(|| source_of(path));
             let provenance = Provenance { name: name.clone(), licence: licence.clone(), source };
-            say(&told(&shelf.import(path, tokenizer.as_deref(), &provenance)?))?;
+            say(&told(&shelf.import(path, tokenizer.as_deref(), &provenance)?, &config.models))?;
             Ok(Exit::Done)
         }
         ModelsAction::Pull { what, name, licence, sha256, hub, yes } => {
             let order = pull::Order { name: name.as_deref(), licence: licence.as_deref(), sha256: sha256.as_deref(), hub: hub.as_deref() };
-            pull::run(&shelf, what, &order, *yes, bars)
+            pull::run(&shelf, &config.models, what, &order, *yes, bars)
         }
         ModelsAction::Verify { name } => verify(&shelf, name.as_deref()),
         ModelsAction::Check { dir, network } => check(&shelf, dir, network.as_deref()),
@@ -94,7 +94,7 @@ fn list(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Exit> {
     }
     say("* in use")?;
     for shelved in networks.iter().filter(|shelved| shelved.lacks_tokenizer()) {
-        say(&without_words(shelved))?;
+        say(&without_words(shelved, config))?;
     }
     Ok(Exit::Done)
 }
@@ -125,7 +125,7 @@ fn list_json(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Exit> {
 }
 
 /// What became of an import, in words.
-fn told(imported: &Imported) -> String {
+fn told(imported: &Imported, config: &ModelsConfig) -> String {
     let shelved = imported.shelved();
     let manifest = &shelved.manifest;
     let what = match imported {
@@ -143,15 +143,15 @@ fn told(imported: &Imported) -> String {
             format!("these weights were imported already, as `{}`, and have a tokenizer now: they can be asked with words", manifest.name)
         }
     };
-    if shelved.lacks_tokenizer() { format!("{what}\n{}", without_words(shelved)) } else { what }
+    if shelved.lacks_tokenizer() { format!("{what}\n{}", without_words(shelved, config)) } else { what }
 }
 
-fn without_words(shelved: &Shelved) -> String {
+fn without_words(shelved: &Shelved, config: &ModelsConfig) -> String {
     format!(
         "`{}` has no tokenizer: it finds alike pictures, and cannot be asked with words\n\
-         hint: fetch tokenizer.json from the page that the weights are from, then: hm models import '{}' --tokenizer tokenizer.json",
+         hint: fetch tokenizer.json from the page that the weights are from, then: {}",
         shelved.manifest.name,
-        shelved.folder.display()
+        tokenizer_command(&shelved.folder, config)
     )
 }
 
@@ -212,7 +212,9 @@ fn case_words(case: &Case) -> String {
         let Measured { output, error, tolerance, unit, note } = measured;
         let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
-        lines.push(format!("  {} {output:width$}  {error:>8.1e} of {tolerance:.1e}{unit}{note}", mark(measured.is_within())));
+        // What is counted has no tolerance, and no powers of ten.
+        let off = if *tolerance == 0.0 { format!("{error:>8.0} of 0") } else { format!("{error:>8.1e} of {tolerance:.1e}") };
+        lines.push(format!("  {} {output:width$}  {off}{unit}{note}", mark(measured.is_within())));
     }
     lines.join("\n")
 }

@@ -1,8 +1,6 @@
 //! The networks: which are imported and in use, and for what is lacking which files to get, from where, under which licence, what each
 //! unlocks, and what to type. It fetches nothing: that a person does, where hm runs.
 
-use std::path::Path;
-
 use actix_web::{
     HttpResponse,
     web::{self, Data},
@@ -18,7 +16,7 @@ use crate::{
     config::ModelsConfig,
     infer::{
         pull::{CATALOGUE, Offer, OfferedFile},
-        shelf::{Shelf, Shelved, Use},
+        shelf::{Shelf, Shelved, Use, command, tokenizer_command},
     },
 };
 
@@ -92,7 +90,7 @@ pub(super) async fn show(state: Data<State>) -> Result<HttpResponse, WebError> {
     let config = state.models.clone();
     let surveyed = web::block(move || Shelf::new(&config.dir).survey()).await.map_err(|error| WebError::Internal(error.to_string()))?;
     let (networks, unusable) = surveyed.map_err(|error| WebError::Unavailable("disk with the networks", error.to_string()))?;
-    let commands = commands(&state.models);
+    let commands = command(&state.models);
     page::html(&ModelsPage {
         layout: Layout::new("Networks", Tab::None),
         uses: Use::ALL.into_iter().map(|use_| section(use_, &networks, &state.models, &commands)).collect(),
@@ -105,19 +103,6 @@ pub(super) async fn show(state: Data<State>) -> Result<HttpResponse, WebError> {
             .collect(),
         commands,
     })
-}
-
-/// What commands begin with, so that they mean the networks of this server.
-fn commands(config: &ModelsConfig) -> String {
-    if config.dir.as_os_str().is_empty() || config.is_usual_dir() {
-        return "hm models".to_owned();
-    }
-    format!("HM_MODELS_DIR={} hm models", quoted(&config.dir))
-}
-
-/// A path as a shell reads it, whatever is in it.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 fn section(use_: Use, networks: &[Shelved], config: &ModelsConfig, commands: &str) -> UseSection {
@@ -134,12 +119,12 @@ fn section(use_: Use, networks: &[Shelved], config: &ModelsConfig, commands: &st
         id: use_.as_str(),
         title: capitalised(use_.unlocks()),
         trouble,
-        networks: of_use.iter().map(|shelved| network(shelved, used, commands)).collect(),
+        networks: of_use.iter().map(|shelved| network(shelved, used, config)).collect(),
         offers: offers.map(|offer| offer_card(offer, commands)).collect(),
     }
 }
 
-fn network(shelved: &Shelved, used: Option<&Shelved>, commands: &str) -> Network {
+fn network(shelved: &Shelved, used: Option<&Shelved>, config: &ModelsConfig) -> Network {
     let manifest = &shelved.manifest;
     let imported = manifest.imported_at.map(|at| format!(", imported on {}", at.format("%-d %B %Y"))).unwrap_or_default();
     let parameters = grouped(i64::try_from(manifest.parameters).unwrap_or(i64::MAX));
@@ -152,8 +137,7 @@ fn network(shelved: &Shelved, used: Option<&Shelved>, commands: &str) -> Network
         licence: manifest.licence.clone(),
         source: manifest.source.clone(),
         source_href: Some(manifest.source.clone()).filter(|source| source.starts_with("https://")),
-        // The weights are at hand: those that were imported.
-        lacks_words: shelved.lacks_tokenizer().then(|| format!("{commands} import {} --tokenizer tokenizer.json", quoted(&shelved.folder))),
+        lacks_words: shelved.lacks_tokenizer().then(|| tokenizer_command(&shelved.folder, config)),
     }
 }
 
@@ -190,13 +174,6 @@ fn capitalised(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn commands_mean_the_networks_of_this_server() {
-        let config = ModelsConfig { dir: "/data/it's here/models".into(), ..ModelsConfig::default() };
-        assert_eq!(commands(&config), r"HM_MODELS_DIR='/data/it'\''s here/models' hm models");
-        assert_eq!(commands(&ModelsConfig::default()), "hm models");
-    }
 
     #[test]
     fn without_networks_every_use_has_one_to_begin_with() {

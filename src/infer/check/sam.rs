@@ -117,15 +117,19 @@ fn answered(network: &SamNetwork, golden: &Golden, decoded: &Decoded, prompt: &s
     Ok(measured)
 }
 
-/// How many pixels of masks are on the other side.
+/// How many pixels of masks are on the other side. Those whose logit the reference has within the tolerance of 0 are on neither.
 fn pixels(golden: &Golden, name: &str, ours: &Tensor) -> Result<Measured> {
     let (ours, truth) = (numbers(ours)?, golden.numbers(name)?);
     if ours.len() != truth.len() {
         return Ok(Measured::impossible(name, format!("it has {} pixels instead of {}", ours.len(), truth.len())));
     }
-    // What is no number is on neither side.
-    let different = ours.iter().zip(&truth).filter(|(ours, truth)| ours.is_nan() || (**ours > 0.0) != (**truth > 0.0)).count();
-    let percent = 100.0 * different as f64 / truth.len().max(1) as f64;
-    let note = format!("{different} of {}", truth.len());
+    let decided = ours.iter().zip(&truth).filter(|(ours, truth)| ours.is_nan() || f64::from(truth.abs()) > OF_NUMBERS);
+    let (mut all, mut different) = (0, 0);
+    for (ours, truth) in decided {
+        all += 1;
+        different += usize::from(ours.is_nan() || (*ours > 0.0) != (*truth > 0.0));
+    }
+    let percent = 100.0 * different as f64 / all.max(1) as f64;
+    let note = format!("{different} of {all}");
     Ok(Measured { note, ..Measured::new(name, percent, OF_PIXELS).of("% of the pixels") })
 }

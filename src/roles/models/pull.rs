@@ -11,11 +11,12 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{asked, say, size_words, told};
 use crate::{
+    config::ModelsConfig,
     infer::{
         InferError,
         manifest::{Provenance, TOKENIZERS},
         pull::{CATALOGUE, Client, Looked, Offer, file_name, offer, sibling},
-        shelf::{Shelf, Use},
+        shelf::{Imported, Shelf, Use},
     },
     roles::Exit,
 };
@@ -51,7 +52,14 @@ struct Plan {
     files: Vec<Wanted>,
 }
 
-pub(super) fn run(shelf: &Shelf, what: &[String], order: &Order<'_>, yes: bool, bars: &MultiProgress) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    shelf: &Shelf,
+    config: &ModelsConfig,
+    what: &[String],
+    order: &Order<'_>,
+    yes: bool,
+    bars: &MultiProgress,
+) -> anyhow::Result<Exit> {
     if what.is_empty() {
         return list(shelf);
     }
@@ -90,7 +98,8 @@ pub(super) fn run(shelf: &Shelf, what: &[String], order: &Order<'_>, yes: bool, 
     }
     for plan in plans {
         let title = plan.title.clone();
-        fetch(shelf, &client, plan, bars).with_context(|| format!("while fetching {title}"))?;
+        let imported = fetch(shelf, &client, plan, bars).with_context(|| format!("while fetching {title}"))?;
+        say(&told(&imported, config))?;
     }
     Ok(Exit::Done)
 }
@@ -208,7 +217,7 @@ fn sum_words<'a>(files: impl Iterator<Item = &'a Wanted>) -> String {
 }
 
 /// Fetches all files into a hidden folder that outlives this process, imports what is in it, and removes it.
-fn fetch(shelf: &Shelf, client: &Client, plan: Plan, bars: &MultiProgress) -> anyhow::Result<()> {
+fn fetch(shelf: &Shelf, client: &Client, plan: Plan, bars: &MultiProgress) -> anyhow::Result<Imported> {
     let folder = shelf.dir().join(".pull").join(&plan.slug);
     fs::create_dir_all(&folder).with_context(|| format!("while creating `{}`", folder.display()))?;
     let lock_path = shelf.dir().join(".pull").join(format!("{}.lock", plan.slug));
@@ -229,7 +238,7 @@ fn fetch(shelf: &Shelf, client: &Client, plan: Plan, bars: &MultiProgress) -> an
     let imported = imported?;
     fs::remove_dir_all(&folder).with_context(|| format!("while removing `{}`", folder.display()))?;
     fs::remove_file(&lock_path).with_context(|| format!("while removing `{}`", lock_path.display()))?;
-    say(&told(&imported))
+    Ok(imported)
 }
 
 fn fetch_one(client: &Client, file: &Wanted, to: &Path, bars: &MultiProgress) -> anyhow::Result<()> {

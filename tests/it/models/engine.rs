@@ -126,8 +126,8 @@ fn regions_are_in_the_pictures_own_pixels_the_surest_first() {
     let detector = Detector::open(&shelved, &Device::Cpu).unwrap();
     assert!(detector.makes_masks());
     assert_eq!(detector.classes(), ["class 0", "class 1", "class 2"]);
-    let (one, two, three) = (picture(320, 200, 1), picture(100, 240, 2), picture(640, 400, 3));
-    let pictures = [rgb(320, 200, &one), rgb(100, 240, &two), rgb(640, 400, &three)];
+    let (one, two, three) = (picture(96, 60, 1), picture(40, 96, 2), picture(48, 30, 3));
+    let pictures = [rgb(96, 60, &one), rgb(40, 96, &two), rgb(48, 30, &three)];
     let together = detector.detect(&pictures).unwrap();
     assert_eq!(together.len(), 3);
     for (picture, answer) in pictures.iter().zip(&together) {
@@ -149,6 +149,7 @@ fn regions_are_in_the_pictures_own_pixels_the_surest_first() {
     }
     let found: usize = together.iter().map(|answer| if let Answer::Regions { regions, .. } = answer { regions.len() } else { 0 }).sum();
     println!("{found} regions on stripes");
+    assert!(found > 0, "nothing was looked at");
     assert_eq!(detector.run(&[]).unwrap(), []);
 
     // What was prepared for another kind of network is refused, and so is another use.

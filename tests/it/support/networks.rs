@@ -140,7 +140,12 @@ pub(crate) fn dinov2(folder: &Path, seed: u64) {
 /// A YOLOv8-seg of three classes, as one file.
 pub(crate) fn yolo(folder: &Path, file: &str, seed: u64) {
     let config = yolo::Config::scaled(yolo::Generation::V8, (0.34, 0.125, 640), false, 3, true);
-    write(folder, file, tensors(seed, |_| false, |vb| drop(yolo::Yolo::new(vb.clone(), &config).unwrap())));
+    let mut tensors = tensors(seed, |_| false, |vb| drop(yolo::Yolo::new(vb.clone(), &config).unwrap()));
+    // Few of its thousands of candidates are to be things.
+    for level in 0..3 {
+        tensors.insert(format!("model.22.cv3.{level}.2.bias"), Tensor::new(&[-3.0f32; 3], &Device::Cpu).unwrap());
+    }
+    write(folder, file, tensors);
 }
 
 /// A MobileSAM for 128 px.
