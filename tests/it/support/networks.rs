@@ -141,9 +141,9 @@ pub(crate) fn dinov2(folder: &Path, seed: u64) {
 pub(crate) fn yolo(folder: &Path, file: &str, seed: u64) {
     let config = yolo::Config::scaled(yolo::Generation::V8, (0.34, 0.125, 640), false, 3, true);
     let mut tensors = tensors(seed, |_| false, |vb| drop(yolo::Yolo::new(vb.clone(), &config).unwrap()));
-    // Few of its thousands of candidates are to be things.
-    for level in 0..3 {
-        tensors.insert(format!("model.22.cv3.{level}.2.bias"), Tensor::new(&[-3.0f32; 3], &Device::Cpu).unwrap());
+    // Few of its thousands of candidates are to be things: those of the coarsest level, of the first class.
+    for (level, first) in [-9.0f32, -9.0, 0.0].into_iter().enumerate() {
+        tensors.insert(format!("model.22.cv3.{level}.2.bias"), Tensor::new(&[first, -9.0, -9.0], &Device::Cpu).unwrap());
     }
     write(folder, file, tensors);
 }
