@@ -1,6 +1,6 @@
 //! The walk along the timeline in search of images that a network has yet to see.
 //!
-//! Apart because it is bounded: a library of a million in which nothing is lacking is walked in steps, each of the same few milliseconds,
+//! Apart because it is bounded: a library of a million in which nothing is lacking is walked in steps, each of a tenth of a second at most,
 //! instead of in one question that reads everything.
 
 use chrono::NaiveDateTime;
