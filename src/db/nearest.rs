@@ -21,7 +21,7 @@ use crate::models::{Filter, ImageId, NetworkId};
 pub const MOST_RANKED: i64 = 2_000;
 /// How many are ranked at once, so that pages which begin anywhere within them fit each other.
 const DEPTHS: [i64; 3] = [120, 600, MOST_RANKED];
-/// Candidates that a search in the index keeps: 0.99 of the ten nearest are found among a million.
+/// Candidates that a search in the index keeps. Recall among a million has yet to be measured (`tests/bench/run.sh nearest`).
 const CANDIDATES: i64 = 400;
 /// Most that pgvector keeps.
 const MOST_CANDIDATES: i64 = 1_000;
