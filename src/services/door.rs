@@ -20,9 +20,11 @@ const USER_MARK: &str = "hm-worker-";
 /// The ports that are tried for it: beside that of the pages.
 const PORTS: std::ops::RangeInclusive<u16> = 8018..=8037;
 
-/// What a guest may do: the commands of the worker's half of the queue, alone or in its scripts, and what a client says when it comes.
-const COMMANDS: &str = "-@all +@read +@write -@dangerous -@admin +ping +hello +time +multi +exec +discard +eval +evalsha +script|load \
-    +script|exists";
+/// What a guest may do: the commands in the scripts of the worker's half of the queue, and those that bring and run them. Whoever changes
+/// those scripts is told by `tests/it/work/invited.rs` what is missing here.
+const COMMANDS: &str = "-@all +ping +time +evalsha +script|load +del +incr +pexpire +hget +hset +hmget +hvals +hdel +hlen +lpush +ltrim \
+    +sadd +smembers +zadd +zrem +zrange +zrangebyscore +zcard +xadd +xdel +xlen +xrange +xack +xclaim +xpending +xreadgroup +xinfo|groups \
+    +xgroup|create";
 
 /// Who may come, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
