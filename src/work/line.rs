@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, TryLockError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
@@ -113,6 +113,8 @@ pub(super) struct Line<D: Desk, S, N: Networks> {
     /// Whether the device has ended, and sent its last answer.
     pub(super) has_computed_all: AtomicBool,
     is_broken: AtomicBool,
+    /// Held by the claimer from its wish for tasks until they are in `held`.
+    pub(super) claiming: Mutex<()>,
 }
 
 impl<D: Desk, S: PictureSource, N: Networks> Line<D, S, N> {
@@ -183,6 +185,7 @@ where
         picture_trouble: Trouble::with("the source of pictures"),
         has_computed_all: AtomicBool::new(false),
         is_broken: AtomicBool::new(false),
+        claiming: Mutex::new(()),
         plan,
     });
     let (device, answerer) = start(&line);
@@ -255,8 +258,16 @@ where
 
 /// Gives back what is still held; how many that were.
 fn give_back<D: Desk, S: PictureSource, N: Networks>(line: &Line<D, S, N>) -> usize {
-    let held = line.held.receipts();
     let until = Instant::now() + LAST_PATIENCE;
+    // Tasks that were asked for just before the end may be on their way.
+    let claiming = loop {
+        match line.claiming.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(Duration::from_millis(10)),
+            claiming => break claiming,
+        }
+    };
+    let held = line.held.receipts();
+    drop(claiming);
     loop {
         match line.desk.leave(&held) {
             Ok(()) => return held.len(),

@@ -142,17 +142,24 @@ pub(super) fn claim<D: Desk, S: PictureSource, N: Networks>(line: &Line<D, S, N>
         }
         let lanes: Vec<Lane> = open.keys().cloned().collect();
         let wait = if line.plan.once { GLANCE } else { CLAIM_WAIT };
+        // From the wish for tasks until they are held, so that whoever gives back at the end sees all of them.
+        let claiming = line.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.is_stopping() {
+            return;
+        }
         match line.desk.claim(&lanes, room, wait) {
             Ok(claimed) => {
                 line.queue_trouble.back();
                 pauses = Pauses::new();
                 let is_done = claimed.is_empty() && line.held.len() == 0;
-                for (receipt, task) in claimed {
+                let held: Vec<_> = claimed.into_iter().map(|(receipt, task)| (line.held.add(receipt), task)).collect();
+                drop(claiming);
+                for (number, task) in held {
                     let Some(network) = open.get(&task.lane).cloned() else {
                         tracing::error!("was given a task of {}, which was not asked for", task.lane);
+                        line.held.remove([number]);
                         continue;
                     };
-                    let number = line.held.add(receipt);
                     pass(Point::Claimed);
                     line.arriving.fetch_add(1, Ordering::Relaxed);
                     if to_fetch.send(Job { number, task, network }).is_err() {
@@ -164,6 +171,7 @@ pub(super) fn claim<D: Desk, S: PictureSource, N: Networks>(line: &Line<D, S, N>
                 }
             }
             Err(error) => {
+                drop(claiming);
                 line.queue_trouble.away(&error);
                 if !pauses.wait(&line.stop) {
                     return;
