@@ -1,6 +1,7 @@
 //! From a listing to what it means: reads the files that changed, keeps what is known of the others, and groups the folder.
 
 use std::{
+    collections::{HashMap, HashSet},
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
@@ -97,18 +98,20 @@ impl Reading<'_> {
     pub(crate) fn read(&self, listing: Listing, known: Vec<KnownFile>) -> Option<FolderScan> {
         let digest = listing.digest();
         let path = listing.folder.on(self.mount);
-        let mut rows: std::collections::HashMap<&[u8], usize> = std::collections::HashMap::new();
+        let mut rows: HashMap<&[u8], usize> = HashMap::new();
         for (index, row) in known.iter().enumerate() {
             if row.folder == listing.folder {
                 rows.insert(&row.name, index);
             }
         }
+        let left = looks_of_files_that_left(&listing, &known);
         let read = |entry: Entry| {
             if self.stop.load(Ordering::Relaxed) {
                 return None;
             }
             let row = rows.get(entry.name.as_bytes()).copied();
-            let reading = self.read_file(&path, &listing.folder, &entry, row.map(|row| &known[row]));
+            let believed = row.map(|row| &known[row]).filter(|row| !left.contains(&(row.size_bytes, row.modified_at_ns)));
+            let reading = self.read_file(&path, &listing.folder, &entry, believed);
             Some(ScannedFile { name: crate::models::nfc(&entry.name), entry, reading, known: row, elsewhere: None })
         };
         let files: Option<Vec<ScannedFile>> = listing.entries.into_par_iter().map(read).collect();
@@ -141,6 +144,14 @@ impl Reading<'_> {
         }
         reading
     }
+}
+
+/// Size and time of the files that a folder no longer has. A file that looks like one of them may be it, renamed over what had
+/// its name before: of one burst, uncompressed RAW files agree in size, and FAT writes times in steps of two seconds.
+fn looks_of_files_that_left(listing: &Listing, known: &[KnownFile]) -> HashSet<(i64, i64)> {
+    let here: HashSet<&[u8]> = listing.entries.iter().map(|entry| entry.name.as_bytes()).collect();
+    let left = known.iter().filter(|row| row.folder == listing.folder && !row.is_missing && !here.contains(row.name.as_slice()));
+    left.map(|row| (row.size_bytes, row.modified_at_ns)).collect()
 }
 
 fn remembered(row: &KnownFile) -> FileReading {
