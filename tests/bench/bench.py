@@ -15,6 +15,7 @@ import pictures
 import queues
 import report
 import scans
+import segment
 
 GROUPS = {
     "scan": scans.scan,
@@ -27,6 +28,7 @@ GROUPS = {
     "nearest": nearest.nearest,
     "edits": edits.edits,
     "outbox": edits.outbox,
+    "segment": segment.segment,
     "queue": queues.queue,
     "start": pages.start,
     "memory": scans.memory,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds hm, measures it beside the programs people know, prints a table and writes tests/bench/RESULTS.md.
 #
-#   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [map] [nearest] [edits] [outbox] [queue] [start] [memory]      default: all of them
+#   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [map] [nearest] [edits] [outbox] [segment] [queue] [start] [memory]      default: all of them
 #
 # Everything it makes lies in a temporary folder (below TMPDIR, a few GiB) and is removed. Programs that are not installed
 # (exiftool, vipsthumbnail, libfuse3, Python's numpy and Pillow) leave their rows out, and the table says so.
