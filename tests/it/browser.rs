@@ -128,6 +128,11 @@ struct Browser {
     origin: String,
 }
 
+/// Whether the page that was asked went away before it answered.
+fn left_behind(error: &fantoccini::error::CmdError) -> bool {
+    format!("{error:?}").contains("aborted by navigation")
+}
+
 impl Browser {
     async fn open(&self, path: &str) {
         self.client.goto(&format!("{}{path}", self.origin)).await.unwrap();
@@ -141,13 +146,24 @@ impl Browser {
     /// Waits until a script returns true.
     async fn until(&self, what: &str, script: &str) {
         for _ in 0..200 {
-            if self.js(script).await == json!(true) {
-                return;
+            match self.client.execute(script, vec![]).await {
+                Ok(answer) if answer == json!(true) => return,
+                Err(error) if !left_behind(&error) => panic!("{what}: {error}"),
+                _ => {}
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         self.shot("failed").await;
         panic!("waited in vain: {what}; at {}", self.address().await);
+    }
+
+    /// Goes back in the history. Where to is for the caller to wait for: a page that comes back from the browser's cache answers the
+    /// driver's own waiting with an error now and then.
+    async fn back(&self) {
+        match self.client.back().await {
+            Err(error) if !left_behind(&error) => panic!("going back: {error}"),
+            _ => {}
+        }
     }
 
     async fn press(&self, key: char) {

@@ -113,7 +113,7 @@ fn small_days_share_rows_and_each_is_reached() {
         let place = browser.js("return [scrollY, document.activeElement.getBoundingClientRect().left]").await;
         browser.press(KEY_ENTER).await;
         browser.until("the viewer", "return document.querySelector('dialog[open] .proxy.ready') !== null").await;
-        browser.client.back().await.unwrap();
+        browser.back().await;
         browser.until("the gallery", "return !document.querySelector('dialog.over').open").await;
         assert_eq!(browser.js("return [scrollY, document.activeElement.getBoundingClientRect().left]").await, place);
         browser.client.refresh().await.unwrap();

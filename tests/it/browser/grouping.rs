@@ -69,7 +69,7 @@ fn files_are_split_off_and_merged_by_clicks_and_a_rescan_keeps_it() {
         browser
             .until("apart again", &format!("return location.pathname !== '{whole}' && document.querySelector('.undo-split') !== null"))
             .await;
-        browser.client.back().await.unwrap();
+        browser.back().await;
         browser
             .until(
                 "back at what is left",

@@ -338,7 +338,7 @@ fn pictures_like_something_are_scrolled_opened_and_come_back_to() {
         browser.until("the viewer is shut", "return !document.querySelector('dialog[open]')").await;
         assert_eq!(browser.js("return Math.round(scrollY)").await, top);
         browser.client.goto(&format!("{}/library", browser.origin)).await.unwrap();
-        browser.client.back().await.unwrap();
+        browser.back().await;
         browser
             .until(
                 "the place is found again",

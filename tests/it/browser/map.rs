@@ -81,7 +81,7 @@ fn marks_hold_every_photo_and_lead_into_the_gallery_and_back() {
         browser.js("[...document.querySelectorAll('.mark:not([hidden])')].sort((a, b) => parseInt(b.getAttribute('aria-label')) - parseInt(a.getAttribute('aria-label')))[0].focus()").await;
         browser.press(KEY_ENTER).await;
         browser.until("two zooms closer", "return Number(new URLSearchParams(location.search).get('at').split(',')[2]) === 11").await;
-        browser.client.back().await.unwrap();
+        browser.back().await;
         browser.until("out again", "return Number(new URLSearchParams(location.search).get('at').split(',')[2]) === 9").await;
         assert_eq!(browser.js(zoom).await, json!(9));
         // What the list leads to is as many photos as it says, and going back shows the same part of the map.
@@ -100,7 +100,7 @@ fn marks_hold_every_photo_and_lead_into_the_gallery_and_back() {
                 "return [...document.querySelectorAll('.chip span')].some((chip) => chip.textContent === 'A part of the map')",
             )
             .await;
-        browser.client.back().await.unwrap();
+        browser.back().await;
         browser.until("the map again", "return Boolean(document.getElementById('map')?.dataset.ready)").await;
         let (base, _) = here.split_once("at=").unwrap();
         assert!(browser.address().await.starts_with(base) && browser.address().await.contains("at=47.38"), "{here}");
