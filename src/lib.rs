@@ -57,7 +57,7 @@
 //! backup  one snapshot → counts + pg_dump → archive, read back → renamed; restore: beside the library, counted, migrated → in its place
 //! export  filter → rows through a cursor → table, list or zip, sent as it grows
 //! places  coordinates → models::gazetteer → gps_… columns and words (scan and edit at once, the rest in the background); said ones win
-//! map     box + zoom → whole squares → counted by trigger, or the filter's images one by one → clusters → marks in the browser
+//! map     box + zoom → whole squares → counted by trigger, by kind of file, or the filter's images one by one → clusters → marks in the browser
 //! tasks   what is lacking → lane: screen, new, backlog → claimed in batches, kept by heartbeats → answered → stored → settled
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! like    like: → web::ask: words, an image or a part of one → vector → db::nearest, within the conditions → page, the most alike first

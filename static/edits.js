@@ -79,7 +79,7 @@ export class Edits extends EventTarget {
     const follow = async () => {
       for (await pause(SLOW_MS); !isOver; await pause(LOOK_MS)) {
         const response = await fetch(`/edits/progress/${word}`).catch(() => null);
-        const { done, total } = response?.ok ? await response.json() : {};
+        const { done, total } = response?.status === 200 ? await response.json() : {};
         if (total && !isOver) told(done, total);
       }
     };

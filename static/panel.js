@@ -127,7 +127,7 @@ export class Panel {
     }
     const batch = answer.dataset.batch && Number(answer.dataset.batch);
     if (batch) edits.remember(batch, answer.dataset.said, { id });
-    else if (after === before) edits.say(`${answer.dataset.said}: as before`);
+    else edits.say(`${answer.dataset.said}: as before`);
     // Stars and their like are shown already: the panel may be in use, and is left alone.
     const isMarks = fields.every(([name]) => MARKS.has(name)) && !this.facts?.querySelector(".history")?.open;
     if (left === 0 && isMarks) this.#show(id, marksOf(answer));

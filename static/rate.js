@@ -256,16 +256,17 @@ export class RatingRun {
     if (batches.length) {
       this.edits.remember(batches, step, { run: shot.dataset.id, others: others.map((other) => other.dataset.id) }, { isQuiet: true });
       this.#last(step, batches);
-    }
+    } else if (!failure) this.#last(step);
     if (!failure) return;
     this.edits.fail(failure, `Not saved (${shot.dataset.name})`);
     this.show(at, frame);
   }
 
-  // What was done last, with the way back, in a place of its own: nothing pops up sixty times a minute.
+  // What was done last, with the way back where it changed anything, in a place of its own: nothing pops up sixty times a minute.
   #last(words, batches) {
     const last = this.root.querySelector(".last");
     last.textContent = `${words} `;
+    if (!batches) return;
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Undo";

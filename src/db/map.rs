@@ -71,14 +71,15 @@ const MARK: &str = "SELECT c.cell, c.image_count, c.latitude_deg, c.longitude_de
 
 /// Lists the clusters of a view, each placed image of the filter in exactly one, by their squares.
 ///
-/// Of all images they are read from squares that are kept counted, a few milliseconds at any zoom; within a filter every image that
-/// passes is read.
+/// Of all images, and of those of some kinds of file, they are read from squares that are kept counted, a few milliseconds at any zoom;
+/// within any other filter every image that passes is read.
 ///
 /// # Errors
 /// When the database fails.
 pub fn list_clusters(conn: &mut PgConnection, filter: &Filter, view: &View) -> QueryResult<Vec<Cluster>> {
     let level = view.level();
-    let sql = if filter.is_all() { of_all(view) } else { of_filter(&Wanted::resolve(conn, filter)?, view) };
+    let wanted = Wanted::resolve(conn, filter)?;
+    let sql = if wanted.is_of_kinds() { of_kinds(&wanted, view) } else { of_filter(&wanted, view) };
     let rows: Vec<Row> = sql.query().load(conn)?;
     let cluster = |row: Row| Cluster {
         cell: Cell { level, code: row.cell },
@@ -112,24 +113,25 @@ fn shift(from: u8, to: u8) -> Value {
 /// Squares that are counted already, or where they are too coarse, the few images of the view from their index.
 ///
 /// Counts of a finer level than shown also tell where in its square most images lie: one of those stands for all, one with a picture
-/// if the first few have any.
-fn of_all(view: &View) -> Sql {
+/// if the first few have any. The conditions are about kinds of file alone, which squares and the index of the map tell apart.
+fn of_kinds(wanted: &Wanted, view: &View) -> Sql {
     let level = view.level();
     let counted =
         COUNTED_LEVELS.into_iter().find(|counted| *counted > level).or(COUNTED_LEVELS.into_iter().find(|counted| *counted == level));
     let mut sql = Sql::new(MARK);
     match counted {
         Some(counted) => {
-            sql.text("(SELECT m.cell >> ").bind(shift(counted, level));
+            sql.text("(SELECT i.cell >> ").bind(shift(counted, level));
             sql.text(
-                " AS cell, sum(m.image_count)::bigint AS image_count, (sum(m.latitude_sum_udeg) / sum(m.image_count) / 1e6)::float8 AS latitude_deg, \
-                 (sum(m.longitude_sum_udeg) / sum(m.image_count) / 1e6)::float8 AS longitude_deg, \
-                 (array_agg(m.cell ORDER BY m.image_count DESC, m.cell))[1] << ",
+                " AS cell, sum(i.image_count)::bigint AS image_count, (sum(i.latitude_sum_udeg) / sum(i.image_count) / 1e6)::float8 AS latitude_deg, \
+                 (sum(i.longitude_sum_udeg) / sum(i.image_count) / 1e6)::float8 AS longitude_deg, \
+                 (array_agg(i.cell ORDER BY i.image_count DESC, i.cell))[1] << ",
             );
             sql.bind(shift(FINEST_LEVEL, counted)).text(" AS first, 1::bigint << ").bind(shift(FINEST_LEVEL, counted));
-            sql.text(" AS wide FROM map_cells AS m WHERE m.image_count > 0 AND m.level = ");
+            sql.text(" AS wide FROM map_cells AS i WHERE i.image_count > 0 AND i.level = ");
             sql.bind(Value::SmallInt(counted.into()));
-            write_stretches(&mut sql, "m.cell", view, counted);
+            write_stretches(&mut sql, "i.cell", view, counted);
+            wanted.write_conditions(&mut sql);
         }
         None => {
             sql.text("(SELECT i.map_cell >> ").bind(shift(FINEST_LEVEL, level));
@@ -140,18 +142,27 @@ fn of_all(view: &View) -> Sql {
             sql.bind(shift(FINEST_LEVEL, level)).text(" << ").bind(shift(FINEST_LEVEL, level)).text(" AS first, 1::bigint << ");
             sql.bind(shift(FINEST_LEVEL, level)).text(" AS wide FROM images AS i WHERE i.map_cell IS NOT NULL");
             write_stretches(&mut sql, "i.map_cell", view, FINEST_LEVEL);
+            wanted.write_conditions(&mut sql);
         }
     }
-    // The second question is asked only where the first finds nothing.
+    // The second question is asked only where the first finds nothing. Both read the index alone until they have found enough: a kind may
+    // be rare among many.
+    sql.text(" GROUP BY 1 OFFSET 0) AS c CROSS JOIN LATERAL ((SELECT i.* FROM ");
+    write_first(&mut sql, wanted, 8);
+    sql.text(" AS few JOIN images AS i ON i.id = few.id WHERE i.picture_key IS NOT NULL LIMIT 1) UNION ALL (SELECT i.* FROM ");
+    write_first(&mut sql, wanted, 1);
     sql.text(
-        " GROUP BY 1 OFFSET 0) AS c CROSS JOIN LATERAL ( \
-         (SELECT few.* FROM (SELECT i.* FROM images AS i WHERE i.map_cell >= c.first AND i.map_cell < c.first + c.wide \
-            ORDER BY i.map_cell LIMIT 8) AS few WHERE few.picture_key IS NOT NULL LIMIT 1) \
-         UNION ALL \
-         (SELECT i.* FROM images AS i WHERE i.map_cell >= c.first AND i.map_cell < c.first + c.wide ORDER BY i.map_cell LIMIT 1) \
-         LIMIT 1) AS i LEFT JOIN pictures AS p ON p.image_id = i.id AND p.key = i.picture_key ORDER BY c.cell",
+        " AS few JOIN images AS i ON i.id = few.id) LIMIT 1) AS i \
+         LEFT JOIN pictures AS p ON p.image_id = i.id AND p.key = i.picture_key ORDER BY c.cell",
     );
     sql
+}
+
+/// Writes the ids of the first few images in the crowded part of a square `c`.
+fn write_first(sql: &mut Sql, wanted: &Wanted, count: i64) {
+    sql.text("(SELECT i.id FROM images AS i WHERE i.map_cell >= c.first AND i.map_cell < c.first + c.wide");
+    wanted.write_conditions(sql);
+    sql.text(" ORDER BY i.map_cell LIMIT ").number(count).text(")");
 }
 
 /// Every image of the view that passes, from the index of the map alone where it knows what is asked for; the one that was found last

@@ -271,6 +271,21 @@ impl Condition {
         }
     }
 
+    /// Whether it is only about what `map_cells` tells apart.
+    pub(super) fn is_of_kinds(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().all(Self::is_of_kinds),
+            Self::Not(inner) => inner.is_of_kinds(),
+            Self::Always(_) => true,
+            Self::One(one) => match one {
+                One::Type(file_type) => !matches!(file_type, FileType::Format(_)),
+                One::Has(has) => matches!(has, Has::Raw | Has::Jpeg),
+                One::Is(is) => matches!(is, Is::Video),
+                _ => false,
+            },
+        }
+    }
+
     /// Writes it, in parentheses where it needs them, about `images AS i`.
     pub(super) fn write(&self, sql: &mut Sql) {
         match self {

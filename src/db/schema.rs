@@ -355,7 +355,7 @@ diesel::table! {
     use diesel_ltree::sql_types::Ltree;
 
     /// Images of each square of the map on some levels, kept by trigger: a map of a million images is drawn in milliseconds.
-    map_cells (level, cell) {
+    map_cells (level, cell, has_raw, has_jpeg, is_video) {
         /// 4, 8, 12 or 16: 2^level squares lie side by side around the earth.
         level -> Int2,
         /// images.map_cell shifted right to this level.
@@ -366,6 +366,12 @@ diesel::table! {
         latitude_sum_udeg -> Int8,
         /// The same of longitudes.
         longitude_sum_udeg -> Int8,
+        /// As in images; its name too, so that a condition can be about either.
+        has_raw -> Bool,
+        /// As in images.
+        has_jpeg -> Bool,
+        /// As in images.
+        is_video -> Bool,
     }
 }
 

@@ -191,6 +191,14 @@ impl Wanted {
         self.days.is_none() && self.folders.is_none() && self.text.is_none() && self.conditions.iter().all(Condition::is_counted)
     }
 
+    /// Whether the conditions are all about what `map_cells` tells apart: kinds of file. True where there are none.
+    pub(super) fn is_of_kinds(&self) -> bool {
+        let Self { days, camera, lens, rating, media_type: _, folders, has_gps, text, conditions } = self;
+        let others =
+            [days.is_some(), camera.is_some(), lens.is_some(), rating.is_some(), folders.is_some(), has_gps.is_some(), text.is_some()];
+        !others.contains(&true) && conditions.iter().all(Condition::is_of_kinds)
+    }
+
     /// Writes ` AND …` for each condition but the days, about `images AS i` or, if [`Self::is_counted`], `facet_counts AS i`.
     pub(super) fn write_conditions(&self, sql: &mut Sql) {
         if let Some(camera) = self.camera {

@@ -31,6 +31,8 @@ struct Line {
     id: ImageId,
     name: String,
     vault: String,
+    /// Its sidecar, or the photograph where none is there yet.
+    path: Option<String>,
     src: Option<String>,
     fields: Vec<FieldLine>,
 }
@@ -68,6 +70,7 @@ fn lines(entries: &[OutboxEntry]) -> Vec<Line> {
         id: entries[0].image,
         name: entries[0].base_name.clone(),
         vault: entries[0].vault_name.clone(),
+        path: entries[0].path.clone(),
         src: entries[0].picture_key.as_deref().map(|key| page::thumbnail_src(entries[0].image, key)),
         fields: once(entries.iter().map(FieldLine::new).collect()),
     };

@@ -111,7 +111,7 @@ fn a_large_edit_tells_how_far_it_is() {
     let fields: String = images.iter().map(|id| format!("image={id}&")).collect();
     // What it changes, how many images are so before and after it, and whether it is answered.
     let is_told = |path: &str, fields: &str, condition: &str, [before, after]: [usize; 2]| {
-        assert_eq!(progress().status, 404);
+        assert_eq!(progress().status, 204);
         // Somebody else holds the last of them.
         let holder = &mut library.database.connection();
         holder.batch_execute(&format!("BEGIN; SELECT FROM images WHERE id = {} FOR UPDATE", images.iter().max().unwrap())).unwrap();
@@ -128,7 +128,7 @@ fn a_large_edit_tells_how_far_it_is() {
             assert_eq!(edited.join().unwrap().status, 303, "{path}");
         });
         assert_eq!(count(condition), after.to_string(), "{path}");
-        assert_eq!(progress().status, 404, "{path}: it is over");
+        assert_eq!(progress().status, 204, "{path}: it is over");
     };
     is_told("/edits", &format!("{fields}rating=4&"), "rating = 4", [0, COUNT]);
     let batches = library.lines("SELECT DISTINCT batch_id::text AS line FROM edits");
@@ -276,6 +276,7 @@ fn what_both_sides_changed_is_a_conflict_until_somebody_chooses() {
     let listed = library.app.get("/api/v1/outbox?state=conflict").json();
     assert_eq!((&listed["conflict"], &listed["pending"]), (&json!(1), &json!(1)));
     let line = &listed["entries"][0];
+    assert_eq!(line["path"], "a.xmp");
     assert_eq!((&line["value"], &line["outside"], &line["base"], &line["base_name"]), (&json!(5), &json!(1), &json!(3), &json!("a")));
 
     let resolve = |keep: &str| library.send("POST", "/api/v1/outbox/resolve", &json!({"image": id, "field": "rating", "keep": keep}));
@@ -346,6 +347,8 @@ fn the_api_changes_one_and_many_and_takes_it_back() {
     assert_eq!(next["next_cursor"], Value::Null);
     let outbox = described(&library.app.get("/api/v1/outbox?limit=1"), "Outbox");
     assert!(outbox["pending"].as_i64().unwrap() > 3 && outbox["next_cursor"].is_string());
+    let first = &outbox["entries"][0];
+    assert_eq!(first["path"], format!("{}.jpg", first["base_name"].as_str().unwrap()), "no sidecar is there yet");
     assert_eq!(described(&library.send("POST", "/api/v1/outbox/retry", &json!({})), "Retried")["fields"], 0);
 }
 

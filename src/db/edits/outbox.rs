@@ -26,6 +26,9 @@ pub struct OutboxEntry {
     pub vault_name: String,
     /// Names its thumbnail; `None` when there is nothing to show.
     pub picture_key: Option<String>,
+    /// Path inside the vault, for people, of the sidecar that says it, or of the photograph where no sidecar is there yet; `None` when
+    /// the image has no files.
+    pub path: Option<String>,
     /// What the person says, how far it is, and what the vault says.
     pub standing: Standing,
     /// Why it failed.
@@ -78,6 +81,8 @@ struct EntryColumns {
     vault_name: String,
     #[diesel(sql_type = Nullable<Text>)]
     picture_key: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    path: Option<String>,
     #[diesel(sql_type = Text)]
     field: String,
     #[diesel(sql_type = Jsonb)]
@@ -105,6 +110,7 @@ impl EntryColumns {
             base_name: self.base_name,
             vault_name: self.vault_name,
             picture_key: self.picture_key,
+            path: self.path,
             standing: Standing {
                 value: value_of(field, &self.value)?,
                 base: value(self.base)?,
@@ -133,16 +139,12 @@ pub fn list_outbox(
         None => WriteState::ALL.iter().filter(|state| **state != WriteState::Written).map(|state| state.name()).collect(),
     };
     let (image, field) = after.map_or((0, ""), |cursor| (cursor.image.0, cursor.field.name()));
-    let rows: Vec<EntryColumns> = sql_query(
-        "SELECT e.image_id, i.base_name, v.name AS vault_name, i.picture_key, e.field, e.value, e.base, e.state, e.outside, e.reason, e.attempts, e.updated_at \
-         FROM image_edits AS e JOIN images AS i ON i.id = e.image_id JOIN vaults AS v ON v.id = i.vault_id \
-         WHERE e.state = ANY($1) AND (e.image_id, e.field) > ($2, $3) ORDER BY e.image_id, e.field LIMIT $4",
-    )
-    .bind::<Array<Text>, _>(states)
-    .bind::<BigInt, _>(image)
-    .bind::<Text, _>(field)
-    .bind::<BigInt, _>(limit)
-    .load(conn)?;
+    let rows: Vec<EntryColumns> = sql_query(include_str!("list_outbox.sql"))
+        .bind::<Array<Text>, _>(states)
+        .bind::<BigInt, _>(image)
+        .bind::<Text, _>(field)
+        .bind::<BigInt, _>(limit)
+        .load(conn)?;
     rows.into_iter().map(EntryColumns::into_entry).collect()
 }
 

@@ -60,6 +60,9 @@ pub(super) struct OutboxLine {
     image: i64,
     base_name: String,
     vault: String,
+    /// Inside the vault: the sidecar that it goes into, or the photograph where no sidecar is there yet; null where no file is known.
+    #[schema(example = "2019/08/03/IMG_4711.CR2.xmp")]
+    path: Option<String>,
     #[schema(example = "rating")]
     field: String,
     /// `pending`, `failed`, `conflict` or `written`.
@@ -85,6 +88,7 @@ impl From<OutboxEntry> for OutboxLine {
             image: entry.image.0,
             base_name: entry.base_name,
             vault: entry.vault_name,
+            path: entry.path,
             field: standing.value.field().name().to_owned(),
             state: standing.state.name().to_owned(),
             value: standing.value.to_json(),

@@ -83,10 +83,11 @@ struct Answer {
     total: usize,
 }
 
-/// `GET /edits/progress/{word}`: images done and to do of an edit under way, as JSON; nothing is found once it is over.
+/// `GET /edits/progress/{word}`: images done and to do of an edit under way, as JSON; no content once it is over, or while it still waits for
+/// its turn. That is no error: whoever asks cannot know.
 pub(in crate::web) async fn progress(state: Data<State>, word: Path<String>) -> Result<HttpResponse, WebError> {
     let found = state.under_way.0.lock().unwrap_or_else(PoisonError::into_inner).get(word.as_str()).cloned();
-    let progress = found.ok_or(WebError::NotFound("edit"))?;
+    let Some(progress) = found else { return Ok(HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish()) };
     let answer = Answer { done: progress.done.load(Ordering::Relaxed), total: progress.total.load(Ordering::Relaxed) };
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
 }

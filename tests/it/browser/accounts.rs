@@ -81,6 +81,12 @@ fn from_the_code_to_a_second_account(window: Window, width: u32) {
         browser.press(KEY_ENTER).await;
         browser.until("Ben is there", "return [...document.querySelectorAll('.rows b')].some((name) => name.textContent === 'Ben')").await;
         browser.does_not_scroll_sideways().await;
+        // A choice is as wide as its longest word, with room for the arrow.
+        let cut = "for (const details of document.querySelectorAll('.rows details')) details.open = true; \
+            const pen = document.createElement('canvas').getContext('2d'); \
+            return [...document.querySelectorAll('.desk select')].filter((select) => { pen.font = getComputedStyle(select).font; \
+                return [...select.options].some((option) => pen.measureText(option.text).width + 36 > select.clientWidth); }).length";
+        assert_eq!(browser.js(cut).await, 0, "a role is cut off");
         browser.shot(&format!("accounts-{width}")).await;
 
         browser.visit("/me").await;

@@ -46,6 +46,13 @@ fn pictures_are_rated_by_keys_and_it_is_taken_back() {
     let (database, dir) = full_library();
     browse_in(Window::Desk, &database, dir.path(), async |browser| {
         let first = open_first(browser).await;
+        // Nothing is changed, and nothing is there to be taken back.
+        browser.press('0').await;
+        is_said(browser, "Not rated: as before").await;
+        assert_eq!(browser.js("return document.querySelector('.done-toast [data-act=undo]')").await, json!(null));
+        browser.press_with(KEY_CONTROL, 'z').await;
+        is_said(browser, "There is nothing to undo").await;
+        assert!(lines(&database, "SELECT id::text AS line FROM edits").is_empty());
         browser.press('4').await;
         browser.until("four stars", &shows(4, "none", "none")).await;
         is_said(browser, "4 stars").await;

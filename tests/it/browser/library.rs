@@ -72,6 +72,11 @@ fn the_library_at_a_glance_fits_every_window_and_is_walked_by_keys() {
         let small = "return [...document.querySelectorAll('.figures a, .chart tbody th a, .library summary, .links a, .tabs a')].filter((one) => { \
             const { width, height } = one.getBoundingClientRect(); return height > 0 && height < 40; }).map((one) => one.outerHTML.slice(0, 120))";
         assert_eq!(browser.js(small).await, json!([]), "too small for a finger");
+        // As it is drawn: what stands in a drawing shrinks with it.
+        let tiny = "return [...document.querySelectorAll('.library *')].filter((one) => [...one.childNodes].some((node) => node.nodeType === 3 && \
+            node.data.trim()) && one.checkVisibility()).filter((one) => { const scale = one.closest('svg')?.getScreenCTM()?.a ?? 1; \
+            return one.tagName !== 'title' && parseFloat(getComputedStyle(one).fontSize) * scale < 12; }).map((one) => one.outerHTML.slice(0, 120))";
+        assert_eq!(browser.js(tiny).await, json!([]), "too small to be read");
         open_exports(browser, "export-menu-390").await;
     });
     browse_in(Window::Desk, &database, dir.path(), async |browser| {

@@ -4,7 +4,7 @@
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 
-use super::{Browser, KEY_DOWN, KEY_ENTER, Window, browse_in, paint};
+use super::{Browser, KEY_DOWN, KEY_ENTER, Window, browse_in, editing::lines, paint};
 use crate::support::{TestDatabase, library::vault, temp_dir};
 
 /// Two cities full of photos, a trip through Norway, one photo far away and one without a place.
@@ -255,6 +255,75 @@ fn what_is_selected_is_placed_on_the_map_and_it_is_taken_back() {
         // Without a selection there is nothing to place.
         browser.client.goto(&format!("{}/map?pick=selection", browser.origin)).await.unwrap();
         browser.reaches("/").await;
+    });
+}
+
+/// Who knows where a day was spent says so for all its photos at once, by the name of the town and a click on the spot.
+#[test]
+fn a_day_is_placed_in_a_town_by_its_name_and_it_is_taken_back() {
+    const DAY: &str = "SELECT concat_ws(' ', id, coalesce(latitude_deg::text, 'nowhere'), longitude_deg) AS line FROM images \
+        WHERE base_name LIKE 'TRIP_%' ORDER BY id";
+    let (database, dir) = (TestDatabase::new(), temp_dir());
+    let mut conn = database.connection();
+    vault(&mut conn, "Photos", dir.path());
+    conn.batch_execute(FILL).unwrap();
+    conn.batch_execute(
+        "INSERT INTO images (vault_id, folder_id, base_name, captured_at, captured_at_source, latitude_deg, longitude_deg, ratio_milli, width_px, \
+            height_px, picture_key, file_count, total_size_bytes, suffixes, has_raw, has_jpeg, has_sidecar, is_video, grouping_rule) \
+         SELECT f.vault_id, f.id, 'TRIP_' || n, timestamp '2023-07-14 09:00' + n * interval '40 minutes', 'EXIF:DateTimeOriginal', \
+            CASE WHEN n = 3 THEN 1.5 END, CASE WHEN n = 3 THEN 2.5 END, 1333, 64, 48, lpad((n % 6)::text, 32, '0'), 0, 0, '{}', false, true, \
+            false, false, 'stem' FROM generate_series(1, 12) AS n, folders AS f; \
+         INSERT INTO pictures (image_id, key, source) SELECT id, picture_key, 'full' FROM images WHERE base_name LIKE 'TRIP_%'; ANALYZE;",
+    )
+    .unwrap();
+    paint(&mut conn, dir.path());
+    while hm::db::places::name_coordinates(&mut conn, 1000).unwrap() > 0 {}
+    browse_in(Window::Desk, &database, dir.path(), async |browser| {
+        let before = lines(&database, DAY);
+        assert_eq!(before.iter().filter(|line| line.ends_with("nowhere")).count(), 11, "{before:?}");
+        browser.open("/?at=2023-07-14").await;
+        browser.until("the day", "return document.querySelector('.day[data-day=\"2023-07-14\"] .pick-day') !== null").await;
+        browser.js("document.querySelector('.day[data-day=\"2023-07-14\"] .pick-day').click()").await;
+        browser.until("all of it", "return document.querySelector('.how-many').textContent === '12 selected'").await;
+        browser.click("details.more-edits summary").await;
+        browser.click("[data-act=place-on-map]").await;
+        browser.until("the map", "return Boolean(document.getElementById('map')?.dataset.ready)").await;
+        browser
+            .until("it asks", "return document.querySelector('.sheet h2').textContent.trim() === 'Where were these 12 photos taken?'")
+            .await;
+        browser.js("document.querySelector('.sheet .find input').focus()").await;
+        browser.type_text("trondheim").await;
+        browser.until("it is offered", "return document.querySelector('.sheet .offered li b')?.textContent === 'Trondheim'").await;
+        browser.press(KEY_ENTER).await;
+        browser.until("the map is there", "return document.querySelector('.sheet .name').textContent.startsWith('Trondheim')").await;
+        browser.until("as close as a town is large", "return /,12$/.test(new URLSearchParams(location.search).get('at'))").await;
+        // A click on a spot beside the middle moves the map there.
+        let coordinates = "return document.querySelector('.sheet .coordinates').textContent";
+        let middle = browser.js(coordinates).await;
+        let click = "const stage = document.querySelector('.map-stage'); const { left, top, width, height } = stage.getBoundingClientRect(); \
+            for (const type of ['pointerdown', 'pointerup']) stage.querySelector('canvas').dispatchEvent(new PointerEvent(type, { bubbles: true, \
+                pointerId: 1, button: 0, isPrimary: true, clientX: left + width / 2 + 40, clientY: top + height / 2 - 30 }))";
+        browser.js(click).await;
+        browser.until("the map has moved", &format!("return document.querySelector('.sheet .coordinates').textContent !== {middle}")).await;
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        browser.shot("map-pick-day-1440").await;
+        browser.click("[data-act=set-place]").await;
+        browser
+            .until(
+                "back in the gallery, where it is said",
+                "return location.pathname === '/' && document.querySelector('.done-toast [data-act=undo]') !== null",
+            )
+            .await;
+        let said = browser.js("return document.querySelector('.done-toast').textContent").await;
+        assert!(said.as_str().unwrap().starts_with("12 photos: Place"), "{said}");
+        let near = "SELECT count(*)::text AS line FROM images WHERE base_name LIKE 'TRIP_%' AND abs(latitude_deg - 63.4305) < 0.04 \
+            AND abs(longitude_deg - 10.3951) < 0.08 AND gps_country = 'Norway'";
+        assert_eq!(lines(&database, near), ["12"], "within some four kilometres: {:?}", lines(&database, DAY));
+        browser.click(".done-toast [data-act=undo]").await;
+        browser
+            .until("taken back", "return document.querySelector('.done-toast')?.textContent.startsWith('Undone: 12 photos') === true")
+            .await;
+        assert_eq!(lines(&database, DAY), before);
     });
 }
 

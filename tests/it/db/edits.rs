@@ -21,7 +21,7 @@ use serde_json::{Value as Json, json};
 
 use crate::support::{
     TestDatabase,
-    library::{file_id, image, vault},
+    library::{file_id, folder, image, vault},
 };
 
 #[derive(QueryableByName)]
@@ -450,6 +450,34 @@ fn an_image_that_a_scan_empties_leaves_its_edits_to_the_heir_of_its_files() {
     run(conn, &format!("UPDATE files SET image_id = NULL WHERE image_id = {keeps}"));
     settle(conn, &[keeps]);
     assert!(shown(conn, keeps).is_missing);
+}
+
+/// Who mends what failed has to know where to look.
+#[test]
+fn the_outbox_names_the_sidecar_or_the_photograph() {
+    let database = TestDatabase::new();
+    let (mut conn, root) = library(&database);
+    let conn = &mut conn;
+    let day = folder(conn, root, "03");
+    let both = [("IMG_1.xmp", "xmp", "SIDECAR"), ("IMG_1.CR2.xmp", "xmp", "SIDECAR"), ("IMG_1.CR2", "cr2", "ORIGINAL")];
+    let images = [
+        both.into_iter().fold(image("IMG_1"), |image, (name, format, role)| image.file(name, format, role)).insert(conn, day),
+        image("IMG_2").file("IMG_2.JPG", "jpeg", "EXPORT").file("IMG_2.CR2", "cr2", "ORIGINAL").insert(conn, day),
+        image("IMG_3").file("IMG_3.JPG", "jpeg", "ORIGINAL").file("IMG_3.xmp", "xmp", "SIDECAR").insert(conn, root),
+        image("IMG_4").insert(conn, root),
+    ];
+    let paths = |conn: &mut PgConnection| -> Vec<Option<String>> {
+        list_outbox(conn, Some(WriteState::Failed), None, 100).unwrap().into_iter().map(|entry| entry.path).collect()
+    };
+    for id in images {
+        edit(conn, id, &[set(Field::Rating, 3.into())]);
+    }
+    run(conn, "UPDATE image_edits SET state = 'failed', reason = 'the disk is full', attempts = 1");
+    let expected = [Some("03/IMG_1.CR2.xmp"), Some("03/IMG_2.CR2"), Some("IMG_3.xmp"), None];
+    assert_eq!(paths(conn), expected.map(|path| path.map(str::to_owned)));
+    // A sidecar that is gone is made anew beside the photograph.
+    run(conn, "UPDATE files SET missing_since = now() WHERE format = 'xmp'");
+    assert_eq!(paths(conn)[2].as_deref(), Some("IMG_3.JPG"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use diesel::{
     PgConnection, QueryableByName, RunQueryDsl,
     connection::SimpleConnection,
     sql_query,
-    sql_types::{BigInt, Double, Nullable, SmallInt},
+    sql_types::{BigInt, Bool, Double, Nullable, SmallInt, Text},
 };
 use hm::{
     db::{
@@ -15,14 +15,17 @@ use hm::{
         map::{Cluster, CountryCount, TownCount, list_clusters, list_places},
     },
     models::{
-        Direction, Filter, Query,
+        Direction, Filter, MediaType, Query,
         map::{CLOSEST_ZOOM, Cell, FINEST_LEVEL, View},
         query::{Area, Term},
     },
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use crate::support::{TestDatabase, library::vault};
+use crate::{
+    migrations::dump,
+    support::{TestDatabase, library::vault},
+};
 
 #[derive(Debug, Clone, QueryableByName)]
 struct Placed {
@@ -36,6 +39,12 @@ struct Placed {
     longitude_deg: f64,
     #[diesel(sql_type = BigInt)]
     map_cell: i64,
+    #[diesel(sql_type = Bool)]
+    has_raw: bool,
+    #[diesel(sql_type = Bool)]
+    has_jpeg: bool,
+    #[diesel(sql_type = Bool)]
+    is_video: bool,
 }
 
 /// Crowds around a few cities, some all over the earth, some at its ends and some nowhere. The seed is fixed.
@@ -63,7 +72,7 @@ fn fill(conn: &mut PgConnection) {
         "INSERT INTO images (vault_id, folder_id, base_name, captured_at, captured_at_source, latitude_deg, longitude_deg, rating, \
             picture_key, file_count, total_size_bytes, suffixes, has_raw, has_jpeg, has_sidecar, is_video, grouping_rule) \
          SELECT f.vault_id, f.id, 'IMG_' || n, timestamp '2020-01-01' + n * interval '1 hour', 'EXIF:DateTimeOriginal', latitude, longitude, \
-            rating, CASE WHEN n % 3 > 0 THEN md5(n::text) END, 0, 0, '{{}}', false, true, false, false, 'stem' \
+            rating, CASE WHEN n % 3 > 0 THEN md5(n::text) END, 0, 0, '{{}}', n % 5 < 3, n % 4 > 0, false, n % 20 = 4, 'stem' \
          FROM folders AS f, (VALUES {}) AS v (n, latitude, longitude, rating)",
         values.join(", ")
     ))
@@ -71,7 +80,7 @@ fn fill(conn: &mut PgConnection) {
 }
 
 fn placed(conn: &mut PgConnection) -> Vec<Placed> {
-    sql_query("SELECT id, rating, latitude_deg, longitude_deg, map_cell FROM images WHERE latitude_deg IS NOT NULL ORDER BY id")
+    sql_query("SELECT id, rating, latitude_deg, longitude_deg, map_cell, has_raw, has_jpeg, is_video FROM images WHERE latitude_deg IS NOT NULL ORDER BY id")
         .load(conn)
         .unwrap()
 }
@@ -116,6 +125,23 @@ fn check(
 
 const WORLD: Area = Area { south_deg: -90.0, west_deg: -180.0, north_deg: 90.0, east_deg: 180.0 };
 
+/// Squares as they are kept, and as counting the images one by one gives them.
+const KEPT_CELLS: &str = "SELECT concat_ws(' ', level, cell, has_raw, has_jpeg, is_video, image_count, latitude_sum_udeg, longitude_sum_udeg) AS line \
+    FROM map_cells WHERE image_count <> 0 OR latitude_sum_udeg <> 0 OR longitude_sum_udeg <> 0 ORDER BY 1";
+const COUNTED_CELLS: &str = "SELECT concat_ws(' ', level, map_cell >> 2 * (24 - level), has_raw, has_jpeg, is_video, count(*), \
+        sum(round(latitude_deg * 1e6)::bigint), sum(round(longitude_deg * 1e6)::bigint)) AS line \
+    FROM images, unnest(ARRAY[4, 8, 12, 16]) AS level WHERE map_cell IS NOT NULL \
+    GROUP BY level, map_cell >> 2 * (24 - level), has_raw, has_jpeg, is_video ORDER BY 1";
+
+fn cells(conn: &mut PgConnection, question: &str) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        line: String,
+    }
+    sql_query(question).load::<Line>(conn).unwrap().into_iter().map(|row| row.line).collect()
+}
+
 fn check_everywhere(conn: &mut PgConnection) {
     let images = placed(conn);
     for image in &images {
@@ -130,12 +156,23 @@ fn check_everywhere(conn: &mut PgConnection) {
         Area { south_deg: -18.0, west_deg: 178.0, north_deg: -16.0, east_deg: -178.0 },
         Area { south_deg: 80.0, west_deg: -180.0, north_deg: 90.0, east_deg: 180.0 },
     ];
+    let of = |query: &str| Filter { query: query.parse().unwrap(), ..Filter::default() };
+    let raw_by_address = Filter { media_type: Some(MediaType::Raw), ..Filter::default() };
     for area in areas {
         for zoom in 0..=CLOSEST_ZOOM {
             check(conn, &images, &Filter::default(), |_| true, &area, zoom);
             check(conn, &images, &good, is_good, &area, zoom);
+            check(conn, &images, &of("type:raw"), |image| image.has_raw, &area, zoom);
+            check(conn, &images, &of("type:video"), |image| image.is_video, &area, zoom);
+            check(conn, &images, &of("type:jpeg -has:raw"), |image| image.has_jpeg && !image.has_raw, &area, zoom);
+            check(conn, &images, &of("type:raw OR type:video"), |image| image.has_raw || image.is_video, &area, zoom);
         }
+        check(conn, &images, &of("type:photo"), |image| !image.is_video, &area, 4);
+        check(conn, &images, &raw_by_address, |image| image.has_raw, &area, 4);
+        check(conn, &images, &Filter { has_gps: Some(true), ..raw_by_address.clone() }, |image| image.has_raw, &area, 4);
     }
+    let kept = cells(conn, KEPT_CELLS);
+    assert!(kept.len() > 100 && kept == cells(conn, COUNTED_CELLS), "squares are counted wrong");
     let world = check(conn, &images, &Filter::default(), |_| true, &WORLD, 3);
     assert_eq!(world.iter().map(|cluster| cluster.image_count).sum::<i64>(), images.len() as i64);
 }
@@ -155,6 +192,42 @@ fn every_placed_image_is_in_exactly_one_cluster() {
     )
     .unwrap();
     check_everywhere(conn);
+    // A RAW comes, another goes and moves at once; one is gone and there again, which is no matter to a map.
+    conn.batch_execute(
+        "UPDATE images SET has_raw = true WHERE id % 13 = 0;
+         UPDATE images SET has_raw = false, has_jpeg = true, latitude_deg = latitude_deg / 3 WHERE id % 6 = 0;
+         UPDATE images SET is_video = NOT is_video WHERE id % 17 = 0;
+         UPDATE images SET is_missing = true WHERE id % 2 = 0;
+         UPDATE images SET latitude_deg = 11.5, longitude_deg = 21.5 WHERE id % 19 = 0;
+         UPDATE images SET is_missing = false WHERE id % 4 = 0;
+         DELETE FROM images WHERE id % 23 = 0;",
+    )
+    .unwrap();
+    check_everywhere(conn);
+}
+
+/// A library that is older than the counts by kind has them after the next start, and a version before them can be gone back to.
+#[test]
+fn squares_are_counted_by_kind_from_what_is_there() {
+    let database = TestDatabase::new();
+    let conn = &mut database.connection();
+    fill(conn);
+    conn.batch_execute("DELETE FROM images WHERE id % 11 = 0").unwrap();
+    let (before, schema) = (cells(conn, KEPT_CELLS), dump(conn));
+    conn.batch_execute(include_str!("../../../migrations/2026-11-27-000015_map_kinds/down.sql")).unwrap();
+    conn.batch_execute("UPDATE images SET latitude_deg = latitude_deg / 2 WHERE id % 5 = 0; DELETE FROM images WHERE id % 13 = 0").unwrap();
+    let of_all = "SELECT concat_ws(' ', level, cell, image_count) AS line FROM map_cells WHERE image_count > 0 ORDER BY 1";
+    let counted = "SELECT concat_ws(' ', level, map_cell >> 2 * (24 - level), count(*)) AS line FROM images, unnest(ARRAY[4, 8, 12, 16]) AS level \
+        WHERE map_cell IS NOT NULL GROUP BY level, map_cell >> 2 * (24 - level) ORDER BY 1";
+    assert_eq!(cells(conn, of_all), cells(conn, counted));
+    conn.batch_execute(include_str!("../../../migrations/2026-11-27-000015_map_kinds/up.sql")).unwrap();
+    let after = cells(conn, KEPT_CELLS);
+    assert_eq!(after, cells(conn, COUNTED_CELLS));
+    assert_ne!(after, before);
+    let without_places = |schema: Vec<String>| -> Vec<String> {
+        schema.into_iter().map(|line| line.split(" #").next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(without_places(dump(conn)), without_places(schema), "but for the order of columns");
 }
 
 #[test]
