@@ -60,6 +60,7 @@
 //! map     box + zoom → whole squares → counted by trigger, by kind of file, or the filter's images one by one → clusters → marks in the browser
 //! tasks   what is lacking → lane: screen, new, backlog → claimed in batches, kept by heartbeats → answered → stored → settled
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
+//! review  copies by content, bursts by time, what vectors are nearly one → a page at a time, in bounded steps → edits, or set apart for good
 //! like    like: → web::ask: words, an image or a part of one → vector → db::nearest, within the conditions → page, the most alike first
 //! ```
 

@@ -2,6 +2,7 @@
 
 import { wireCompletion } from "./complete.js";
 import { photos } from "./dates.js";
+import { Duplicates } from "./duplicates.js";
 import { Edits } from "./edits.js";
 import { wireFilters } from "./filters.js";
 import { arriveAt, listen } from "./keys.js";
@@ -265,6 +266,8 @@ if (page) {
 }
 const outbox = document.querySelector("main .outbox");
 if (outbox) parts.outbox = new Outbox(outbox, parts.edits);
+const duplicates = document.querySelector("main .duplicates");
+if (duplicates) parts.duplicates = new Duplicates(duplicates, parts.edits);
 const tasks = document.querySelector("main .tasks");
 if (tasks) parts.tasks = new Tasks(tasks, parts.edits);
 const run = document.querySelector(".rating-run");

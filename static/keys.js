@@ -108,12 +108,13 @@ function inViewer(event, { viewer, panel, regions }) {
   return Boolean(act);
 }
 
-function inGallery(event, { timeline, ranked, selection, outbox, tasks, goTo }) {
+function inGallery(event, { timeline, ranked, selection, outbox, duplicates, tasks, goTo }) {
   if (event.key === "/") {
     document.querySelector(".search input")?.focus();
     return true;
   }
   if (outbox) return outbox.key(event);
+  if (duplicates) return duplicates.key(event);
   if (tasks) return tasks.key(event);
   const grid = timeline ?? ranked;
   if (!grid) return false;

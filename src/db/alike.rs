@@ -1,7 +1,8 @@
-//! Groups of images that show nearly the same: frames of a burst, second tries, copies. To be looked at by a person; nothing acts on them.
+//! Groups of images that show nearly the same: second tries, and frames of a burst. To be looked at by a person; nothing acts on them.
 //!
-//! Images are alike when their vectors are nearly one, and they were taken soon after each other; or when a file of both is the same, whenever
-//! it was taken. Groups are looked for along the timeline, a bounded stretch at a time, so that no list of pairs is kept that could be old.
+//! Images are alike when their vectors are nearly one, and they were taken soon after each other; frames of a burst are what one camera took
+//! within seconds. Groups are looked for along the timeline, a bounded stretch at a time, so that no list of pairs is kept that could be old.
+//! What a person has decided is left out: rejected images, two that are both picked, and what they said to be no duplicates. Copies of files are found in [`super::duplicates`].
 
 use std::{
     cmp::Reverse,
@@ -14,13 +15,20 @@ use diesel::{
     sql_types::{BigInt, Double, Timestamp},
 };
 
-use super::results::LATEST;
+use super::{duplicates::without_apart, results::LATEST};
 use crate::models::{Cursor, ImageId, NetworkId};
 
 /// Images of the timeline that one step looks at.
 const STEP: i64 = 2_000;
 /// How many that come next in the timeline an image is compared with: a burst is longer, and its frames are each like the next.
 const COMPARED: i64 = 30;
+
+/// Images of the timeline that one step looks at for bursts, which needs no vectors.
+const STEP_OF_BURSTS: i64 = 10_000;
+/// How many more it reads, to see how far the burst at its end goes.
+const BEHIND: i64 = 200;
+/// Frames of a burst follow one another within so many seconds, as the rating run has it.
+const BURST_S: f64 = 3.0;
 
 /// When images are alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,8 +51,12 @@ impl Default for Likeness {
 pub struct AlikeGroup {
     /// Two or more, newest first.
     pub images: Vec<ImageId>,
-    /// The smallest cosine by which one of them was found; 1 where a file is the same.
+    /// The smallest cosine by which one of them was found; 1 where no vectors were compared.
     pub cosine: f64,
+    /// The place of the first of them in the timeline.
+    pub newest: Cursor,
+    /// The place of the last.
+    pub oldest: Cursor,
 }
 
 /// The groups of a stretch of the timeline.
@@ -56,18 +68,19 @@ pub struct AlikeStretch {
     pub next: Option<Cursor>,
 }
 
-#[derive(QueryableByName)]
-struct Pair {
+/// Two images that belong together.
+#[derive(Debug, QueryableByName)]
+pub(super) struct Pair {
     #[diesel(sql_type = BigInt)]
-    newer: ImageId,
+    pub(super) newer: ImageId,
     #[diesel(sql_type = Timestamp)]
-    newer_at: NaiveDateTime,
+    pub(super) newer_at: NaiveDateTime,
     #[diesel(sql_type = BigInt)]
-    older: ImageId,
+    pub(super) older: ImageId,
     #[diesel(sql_type = Timestamp)]
-    older_at: NaiveDateTime,
+    pub(super) older_at: NaiveDateTime,
     #[diesel(sql_type = Double)]
-    cosine: f64,
+    pub(super) cosine: f64,
 }
 
 #[derive(QueryableByName)]
@@ -93,15 +106,38 @@ pub fn list_alike(conn: &mut PgConnection, network: NetworkId, likeness: Likenes
         .bind::<Double, _>(likeness.within.num_milliseconds() as f64 / 1e3)
         .bind::<BigInt, _>(COMPARED)
         .load(conn)?;
+    let end = end(conn, from, STEP)?;
+    Ok(stretch(without_apart(conn, pairs)?, from, end))
+}
+
+/// Finds the bursts of a stretch just older than `after`, or from the newest on: pictures that one camera took within seconds of each other,
+/// where the time is that of the camera. It may have none although there are some farther on.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_bursts(conn: &mut PgConnection, after: Option<Cursor>) -> QueryResult<AlikeStretch> {
+    let from = after.unwrap_or(Cursor { captured_at: LATEST, image: ImageId(i64::MAX) });
+    let pairs: Vec<Pair> = sql_query(include_str!("bursts.sql"))
+        .bind::<Timestamp, _>(from.captured_at)
+        .bind::<BigInt, _>(from.image)
+        .bind::<BigInt, _>(STEP_OF_BURSTS)
+        .bind::<Double, _>(BURST_S)
+        .bind::<BigInt, _>(BEHIND)
+        .load(conn)?;
+    let end = end(conn, from, STEP_OF_BURSTS)?;
+    Ok(stretch(without_apart(conn, pairs)?, from, end))
+}
+
+/// The last image of a stretch that is so long; `None` where the timeline ends before.
+fn end(conn: &mut PgConnection, from: Cursor, step: i64) -> QueryResult<Option<Cursor>> {
     let end: Vec<End> = sql_query(
         "SELECT captured_at, id FROM images WHERE (captured_at, id) < ($1, $2) ORDER BY captured_at DESC, id DESC OFFSET $3 - 1 LIMIT 1",
     )
     .bind::<Timestamp, _>(from.captured_at)
     .bind::<BigInt, _>(from.image)
-    .bind::<BigInt, _>(STEP)
+    .bind::<BigInt, _>(step)
     .load(conn)?;
-    let end = end.first().map(|end| Cursor { captured_at: end.captured_at, image: end.id });
-    Ok(stretch(pairs, from, end))
+    Ok(end.first().map(|end| Cursor { captured_at: end.captured_at, image: end.id }))
 }
 
 /// Puts pairs together. A group that goes on behind the end of the stretch is left to the next one, which begins with it; so is whatever reaches
@@ -125,7 +161,7 @@ fn stretch(pairs: Vec<Pair>, from: Cursor, end: Option<Cursor>) -> AlikeStretch 
 }
 
 /// A group with the places of its images in the timeline.
-struct Grouped {
+pub(super) struct Grouped {
     /// Newest first.
     places: Vec<(NaiveDateTime, ImageId)>,
     cosine: f64,
@@ -140,13 +176,15 @@ impl Grouped {
         self.places[self.places.len() - 1]
     }
 
-    fn plain(self) -> AlikeGroup {
-        AlikeGroup { images: self.places.into_iter().map(|(_, image)| image).collect(), cosine: self.cosine }
+    pub(super) fn plain(self) -> AlikeGroup {
+        let cursor = |(captured_at, image)| Cursor { captured_at, image };
+        let (newest, oldest) = (cursor(self.newest()), cursor(self.oldest()));
+        AlikeGroup { images: self.places.into_iter().map(|(_, image)| image).collect(), cosine: self.cosine, newest, oldest }
     }
 }
 
 /// Groups by their newest image, newest first.
-fn grouped(pairs: &[Pair]) -> Vec<Grouped> {
+pub(super) fn grouped(pairs: &[Pair]) -> Vec<Grouped> {
     let mut roots: HashMap<ImageId, ImageId> = HashMap::new();
     let mut places: BTreeMap<ImageId, NaiveDateTime> = BTreeMap::new();
     for pair in pairs {

@@ -15,7 +15,8 @@ use serde::{Serialize, Serializer};
 
 use super::schema::sql_types::Tsvector;
 use crate::models::{
-    AccountId, BatchId, Facts, FileId, FolderId, ImageId, NetworkId, RegionId, ScanId, SearchId, SessionId, TokenId, VaultId, account::Role,
+    AccountId, ApartId, BatchId, Facts, FileId, FolderId, ImageId, NetworkId, RegionId, ScanId, SearchId, SessionId, TokenId, VaultId,
+    account::Role,
 };
 
 macro_rules! bigint_ids {
@@ -85,7 +86,7 @@ macro_rules! bigint_ids {
     )+};
 }
 
-bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId, AccountId, SessionId, TokenId, NetworkId, RegionId);
+bigint_ids!(VaultId, FolderId, ImageId, FileId, ScanId, SearchId, BatchId, AccountId, SessionId, TokenId, NetworkId, RegionId, ApartId);
 
 impl FromSql<Text, Pg> for Role {
     fn from_sql(bytes: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> {

@@ -155,17 +155,33 @@ pub fn apply_places(
     places: &BTreeMap<ImageId, Gps>,
     told: &mut dyn FnMut(usize, usize),
 ) -> QueryResult<Result<Batch, EditError>> {
+    let each = places.iter().map(|(image, gps)| (*image, vec![Change::Set(Value::Gps(Some(*gps)))])).collect();
+    apply_each(conn, author, &each, told)
+}
+
+/// Does to each of these images its own changes, as one action, whole or not at all; tells `told` as [`apply_edits_telling`] does.
+///
+/// # Errors
+/// As [`apply_edits`].
+pub fn apply_each(
+    conn: &mut PgConnection,
+    author: &str,
+    each: &BTreeMap<ImageId, Vec<Change>>,
+    told: &mut dyn FnMut(usize, usize),
+) -> QueryResult<Result<Batch, EditError>> {
     whole(conn, |conn| {
-        let images: Vec<ImageId> = places.keys().copied().collect();
+        let images: Vec<ImageId> = each.keys().copied().collect();
+        let fields: BTreeSet<Field> = each.values().flatten().map(Change::field).collect();
         let mut batch = Batch::default();
         let (mut done, total) = (0, images.len());
         for images in images.chunks(IMAGES_A_STATEMENT) {
             told(done, total);
-            let mut pen = Pen::lock(conn, images, &BTreeSet::from([Field::Gps]))?;
+            let mut pen = Pen::lock(conn, images, &fields)?;
             batch.missing += images.len() - pen.shown.len();
             for index in 0..pen.shown.len() {
-                let change = Change::Set(Value::Gps(places.get(&pen.shown[index].id).copied())).checked()?;
-                let changed = pen.apply(index, &[change])?;
+                let changes = each.get(&pen.shown[index].id).into_iter().flatten();
+                let changes = changes.cloned().map(Change::checked).collect::<Result<Vec<_>, _>>()?;
+                let changed = pen.apply(index, &changes)?;
                 if changed { batch.changed += 1 } else { batch.unchanged += 1 }
             }
             pen.write(conn, author, &mut batch.id)?;

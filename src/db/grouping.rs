@@ -11,6 +11,7 @@ use diesel::{
 };
 
 use super::{
+    duplicates::carry_apart,
     edits::{carry_edits, copy_edits, show_edits},
     image::unreadable,
     regions::{carry_regions, part_regions},
@@ -103,6 +104,7 @@ pub fn merge_images(conn: &mut PgConnection, merged: &[ImageId]) -> QueryResult<
         for other in &others {
             carry_edits(conn, *other, oldest)?;
             carry_regions(conn, *other, oldest)?;
+            carry_apart(conn, *other, oldest)?;
         }
         show_edits(conn, oldest)?;
         diesel::delete(images::table.filter(images::id.eq_any(others))).execute(conn)?;

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod alike;
 pub mod backups;
 mod columns;
+pub mod duplicates;
 pub mod edits;
 pub mod export;
 pub mod facets;

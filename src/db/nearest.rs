@@ -82,6 +82,22 @@ pub fn nearest(
     limit: i64,
     offset: i64,
 ) -> QueryResult<Vec<(ImageId, f32)>> {
+    nearest_but(conn, network, vector, filter, None, limit, offset)
+}
+
+/// As [`nearest`], without one image: the one that the others are to be like.
+///
+/// # Errors
+/// As [`nearest`].
+pub fn nearest_but(
+    conn: &mut PgConnection,
+    network: NetworkId,
+    vector: &[f32],
+    filter: &Filter,
+    but: Option<ImageId>,
+    limit: i64,
+    offset: i64,
+) -> QueryResult<Vec<(ImageId, f32)>> {
     let space: Space = sql_query(SPACE).bind::<BigInt, _>(network).get_result(conn)?;
     let Some(dimensions) = space.dimensions else { return Ok(Vec::new()) };
     if vector.len() as i64 != i64::from(dimensions) {
@@ -92,11 +108,13 @@ pub fn nearest(
     if offset >= end {
         return Ok(Vec::new());
     }
-    let depth = DEPTHS.into_iter().find(|depth| *depth >= end).unwrap_or(MOST_RANKED);
+    let needed = end + i64::from(but.is_some());
+    let depth = DEPTHS.into_iter().find(|depth| *depth >= needed).unwrap_or(MOST_RANKED);
     let wanted = Wanted::resolve(conn, filter)?;
     let search = Search { network, dimensions, vector: HalfVector::from_f32_slice(vector), wanted: &wanted, depth };
     let mut near = search.run(conn, &space)?;
     near.sort_by(|one, other| one.distance.total_cmp(&other.distance).then(one.id.cmp(&other.id)));
+    near.retain(|near| Some(near.id) != but);
     let page = near.into_iter().take(end as usize).skip(offset as usize);
     Ok(page.map(|near| (near.id, (1.0 - near.distance) as f32)).collect())
 }

@@ -405,6 +405,30 @@ diesel::table! {
     use diesel::sql_types::*;
     use diesel_ltree::sql_types::Ltree;
 
+    /// The images of each such decision: no two of one are shown as alike again.
+    not_duplicate_images (image_id, decision_id) {
+        decision_id -> Int8,
+        image_id -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
+    /// A person's word that some images are no duplicates of each other, however alike they are: it outlives whatever finds them alike.
+    not_duplicates (id) {
+        id -> Int8,
+        /// Who said so.
+        author -> Text,
+        decided_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel_ltree::sql_types::Ltree;
+
     /// What was made to look at; lacking where key differs from images.picture_key.
     pictures (image_id) {
         image_id -> Int8,
@@ -610,6 +634,8 @@ diesel::joinable!(image_edits -> images (image_id));
 diesel::joinable!(image_results -> images (image_id));
 diesel::joinable!(image_results -> networks (network_id));
 diesel::joinable!(images -> folders (folder_id));
+diesel::joinable!(not_duplicate_images -> images (image_id));
+diesel::joinable!(not_duplicate_images -> not_duplicates (decision_id));
 diesel::joinable!(pictures -> images (image_id));
 diesel::joinable!(regions -> images (image_id));
 diesel::joinable!(regions -> networks (network_id));
@@ -632,6 +658,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     lenses,
     map_cells,
     networks,
+    not_duplicate_images,
+    not_duplicates,
     pictures,
     place_counts,
     regions,

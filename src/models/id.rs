@@ -60,6 +60,8 @@ ids! {
     NetworkId,
     /// Something that can be seen in an image, and where.
     RegionId,
+    /// A person's word that some images are no duplicates of each other.
+    ApartId,
 }
 
 #[cfg(test)]

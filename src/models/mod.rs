@@ -19,7 +19,8 @@ mod words;
 
 pub use filter::{Cursor, Direction, Filter, FilterError, InvalidFilter, MediaType};
 pub use id::{
-    AccountId, BatchId, FileId, FolderId, ImageId, NetworkId, ParseIdError, RegionId, ScanId, SearchId, SessionId, TokenId, VaultId,
+    AccountId, ApartId, BatchId, FileId, FolderId, ImageId, NetworkId, ParseIdError, RegionId, ScanId, SearchId, SessionId, TokenId,
+    VaultId,
 };
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
 pub(crate) use location::nfc;

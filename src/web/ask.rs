@@ -280,7 +280,7 @@ pub(super) fn none_imported() -> WebError {
 }
 
 /// The database cannot compare pictures: why, and after `hint: ` what to do about it.
-fn no_vectors(problem: &str) -> WebError {
+pub(super) fn no_vectors(problem: &str) -> WebError {
     let (why, hint) = problem.split_once("\nhint: ").unwrap_or((problem, ""));
     let gap = if hint.is_empty() { "" } else { " To mend it, " };
     WebError::NoVectors(format!("Pictures cannot be compared: {why}.{gap}{hint}."))

@@ -13,8 +13,8 @@ use actix_web::{
 };
 use askama::Template;
 
-pub(super) use self::form::in_words;
 use self::form::{Asked, asked};
+pub(super) use self::form::{flag, in_words};
 pub(super) use self::progress::{UnderWay, progress, tell};
 pub(super) use self::words::{change_words, color_words, field_words, offset_words, place_name, place_words, value_words};
 use super::{

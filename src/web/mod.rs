@@ -10,6 +10,7 @@ pub mod api;
 mod ask;
 mod assets;
 mod cache;
+mod duplicates;
 mod edits;
 pub mod error;
 mod export;

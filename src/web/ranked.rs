@@ -18,7 +18,7 @@ use crate::{
         DbError, PgConnection,
         folders::breadcrumbs,
         gallery::{GalleryCard, list_cards_by_id},
-        nearest::{MOST_RANKED, nearest},
+        nearest::{MOST_RANKED, nearest_but},
         ranked::Seen,
         regions::find_region,
     },
@@ -54,6 +54,11 @@ pub(super) async fn rank(state: &Data<State>, filter: &Filter, offset: usize, li
     let like = filter.query.like().ok_or_else(|| WebError::Internal("an order is asked for, and there is no `like:`".to_owned()))?;
     let ask = state.ask.as_ref().ok_or_else(super::ask::none_imported)?;
     let direction = ask.direction(state, like).await?;
+    // What others are to be like is no answer.
+    let but = match like {
+        Like::Image(image) => Some(*image),
+        Like::Words(_) | Like::Region(_) => None,
+    };
     let within = filter.without_like();
     let most = usize::try_from(MOST_RANKED).unwrap_or(usize::MAX);
     let limit = limit.min(most.saturating_sub(offset));
@@ -62,22 +67,22 @@ pub(super) async fn rank(state: &Data<State>, filter: &Filter, offset: usize, li
         return Ok(Ranking { network: direction.network, cards: Vec::new(), has_more: false, seen });
     };
     let vector = direction.vector;
-    let (mut cards, found) = state.db.run(move |conn| find(conn, id, &vector, &within, offset, limit + 1)).await?;
+    let (mut cards, found) = state.db.run(move |conn| find(conn, id, &vector, (&within, but), offset, limit + 1)).await?;
     cards.truncate(limit);
     Ok(Ranking { network: direction.network, cards, has_more: found > limit && offset + limit < most, seen })
 }
 
-/// The cards, and how many images were found: one may be gone between the two questions.
+/// The cards of what passes a filter but one image, and how many images were found: one may be gone between the two questions.
 fn find(
     conn: &mut PgConnection,
     network: NetworkId,
     vector: &[f32],
-    within: &Filter,
+    (within, but): (&Filter, Option<ImageId>),
     offset: usize,
     limit: usize,
 ) -> Result<(Vec<(GalleryCard, f32)>, usize), DbError> {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let found = nearest(conn, network, vector, within, number(limit), number(offset))?;
+    let found = nearest_but(conn, network, vector, within, but, number(limit), number(offset))?;
     let ids: Vec<ImageId> = found.iter().map(|(id, _)| *id).collect();
     let mut cards = list_cards_by_id(conn, &ids)?;
     let scored = found.iter().filter_map(|(id, score)| {
@@ -112,7 +117,7 @@ pub(super) struct RankedView {
     source: Option<Source>,
     tiles: Vec<Tile>,
     /// Why there are none: a sentence, and a way on.
-    lack: Option<(String, Option<(&'static str, &'static str)>)>,
+    lack: Option<(String, Option<(String, &'static str)>)>,
     /// The filter as a query, for the script.
     query: String,
     /// The page of the images that follow, and their rows alone.
@@ -210,13 +215,20 @@ async fn chips_of(state: &Data<State>, filter: &Filter) -> Result<Vec<Chip>, Web
 }
 
 async fn view(state: &Data<State>, filter: &Filter, offset: usize, ranking: Result<Ranking, WebError>) -> Result<RankedView, WebError> {
-    let (heading, source) = describe(state, filter).await?;
+    let (heading, source) = match describe(state, filter).await {
+        Ok(described) => described,
+        // An old address, or a number that was typed: the page says so, and has the search to go on with.
+        Err(WebError::NotFound(what)) => return Ok(gone(what, filter)),
+        Err(error) => return Err(error),
+    };
     let (ranking, lack) = match ranking {
         Ok(ranking) => {
             let lack = ranking.cards.is_empty().then(|| (nothing(&ranking), None));
             (Some(ranking), lack)
         }
-        Err(error @ (WebError::NoNetwork(_) | WebError::NoVectors(_))) => (None, Some((error.to_string(), error.recovery()))),
+        Err(error @ (WebError::NoNetwork(_) | WebError::NoVectors(_))) => {
+            (None, Some((error.to_string(), error.recovery().map(|(href, name)| (href.to_owned(), name)))))
+        }
         Err(error) => return Err(error),
     };
     let (cards, has_more) = ranking.as_ref().map_or((&[][..], false), |ranking| (ranking.cards.as_slice(), ranking.has_more));
@@ -237,6 +249,31 @@ async fn view(state: &Data<State>, filter: &Filter, offset: usize, ranking: Resu
         exports: Vec::new(),
         here: page::address("/", filter, &[]),
     })
+}
+
+/// What is shown where the image or region that others are to be like is not there.
+fn gone(what: &'static str, filter: &Filter) -> RankedView {
+    let is_image = what == "image";
+    let heading = if is_image { "Pictures like one that is gone" } else { "Pictures like a part of one that is gone" };
+    let words = if is_image {
+        "There is no photo of this number: it may have become one with another, or its folder left the library."
+    } else {
+        "What was seen there is no longer known: its photo may be gone, or a network has looked at it anew."
+    };
+    RankedView {
+        heading: heading.to_owned(),
+        before: None,
+        note: None,
+        source: None,
+        tiles: Vec::new(),
+        lack: Some((words.to_owned(), Some((page::address("/", &filter.without_like(), &[]), "Photos without this condition")))),
+        query: page::query(filter, &[]),
+        next: None,
+        first: None,
+        chips: Vec::new(),
+        exports: Vec::new(),
+        here: page::address("/", filter, &[]),
+    }
 }
 
 /// `GET /ranked?offset=`: the rows from a place in the order on.
@@ -298,7 +335,7 @@ async fn describe(state: &Data<State>, filter: &Filter) -> Result<(String, Optio
 }
 
 /// `12,000 of 700,000 pictures are not looked at yet.`
-fn note(seen: Seen) -> Option<String> {
+pub(super) fn note(seen: Seen) -> Option<String> {
     let Seen { lacking, all } = seen;
     let verb = if lacking == 1 { "is" } else { "are" };
     (lacking > 0).then(|| format!("{} of {} pictures {verb} not looked at yet.", page::grouped(lacking), page::grouped(all)))
@@ -310,7 +347,8 @@ fn nothing(ranking: &Ranking) -> String {
         Some(Seen { lacking, all }) if lacking == all => {
             format!("{} has not looked at any of these pictures yet. It will, the newest first.", ranking.network.name)
         }
-        _ => "The order ends here.".to_owned(),
+        Some(_) => "No other picture was found.".to_owned(),
+        None => "The order ends here.".to_owned(),
     }
 }
 

@@ -11,8 +11,8 @@ use actix_web::{
 };
 
 use super::{
-    accounts, api, assets, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, map, metrics, models,
-    outbox, ranked, rate, regions, search, session, status, tasks, tracks,
+    accounts, api, assets, duplicates, edits, error::WebError, files, filters, folders, gallery, grouping, image, library, map, metrics,
+    models, outbox, ranked, rate, regions, search, session, status, tasks, tracks,
 };
 
 /// One address, for the tests and for whoever wants to know.
@@ -104,6 +104,14 @@ routes! {
     get "/rate" => rate::show;
     /// The next photos of a rating run.
     get "/rate/moments" => rate::moments;
+    /// Copies, bursts and what looks alike, side by side, `?kind=`.
+    get "/duplicates" => duplicates::show;
+    /// Picks the best of a group and rejects the others.
+    post "/duplicates/best" => duplicates::choose;
+    /// Remembers that some photos are no duplicates.
+    post "/duplicates/apart" => duplicates::set_apart;
+    /// Takes that back.
+    post "/duplicates/apart/{id}/undo" => duplicates::forget_apart;
     /// What is on its way to the sidecars: waiting, failed, in conflict.
     get "/outbox" => outbox::show;
     /// Ends a conflict between library and vault.
@@ -240,6 +248,8 @@ routes! {
     get "/api/v1/export" => api::export;
     /// The library at a glance.
     get "/api/v1/library" => api::get_library;
+    /// Copies, bursts or what looks alike, group by group.
+    get "/api/v1/duplicates" => api::list_duplicates;
     /// How many images each day holds.
     get "/api/v1/timeline" => api::get_timeline;
     /// Which values a filter could take next.

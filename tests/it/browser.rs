@@ -3,6 +3,7 @@
 
 mod accounts;
 mod days;
+mod duplicates;
 mod editing;
 mod fingers;
 mod folders;

@@ -10,6 +10,7 @@ mod damage;
 mod db;
 mod demo;
 mod doctor;
+mod duplicates;
 mod edits;
 mod export;
 mod findings;

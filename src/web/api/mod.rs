@@ -2,6 +2,7 @@
 //!
 //! [`document`] describes it; a test holds the description, the list of addresses and the answers together.
 
+mod duplicates;
 mod edits;
 mod export;
 mod health;
@@ -24,6 +25,7 @@ use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::OpenApi;
 
+pub(super) use duplicates::list_duplicates;
 pub(super) use edits::{edit_image, edit_many};
 pub(super) use export::export;
 pub(super) use health::healthz;
@@ -68,6 +70,7 @@ pub(super) use tracks::place_by_track;
         outbox::retry,
         export::export,
         library::get_library,
+        duplicates::list_duplicates,
         lists::get_timeline,
         lists::get_facets,
         map::get_map,

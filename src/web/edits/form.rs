@@ -140,7 +140,7 @@ fn whole(field: Field, text: &str) -> Result<i8, EditError> {
 }
 
 /// Flags are of one kind to people: what is picked is not rejected, and the other way round.
-fn flag(name: &str) -> Option<Vec<Change>> {
+pub(in crate::web) fn flag(name: &str) -> Option<Vec<Change>> {
     let pick = |pick| Change::Set(Value::Pick(pick));
     Some(match name {
         "pick" => vec![pick(Pick::Picked), Change::Unreject],

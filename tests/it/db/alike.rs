@@ -5,6 +5,7 @@ use diesel::connection::SimpleConnection;
 use hm::{
     db::{
         alike::{Likeness, list_alike},
+        duplicates::set_apart,
         results::record,
     },
     models::task::Answer,
@@ -17,7 +18,7 @@ use crate::support::{
 };
 
 #[test]
-fn frames_of_a_burst_and_copies_are_alike() {
+fn frames_of_a_burst_are_alike() {
     let database = TestDatabase::new();
     let conn = &mut database.connection();
     if !support::has_vectors(conn) {
@@ -46,15 +47,15 @@ fn frames_of_a_burst_and_copies_are_alike() {
     let wider = Likeness { within: TimeDelta::minutes(10), ..likeness };
     assert_eq!(list_alike(conn, network, wider, None).unwrap().groups[0].images.len(), 5);
 
-    // The same file once more, years before.
+    // What is decided is left out: the second rejected, two of the others picked, and two set apart.
     conn.batch_execute(
-        "UPDATE images SET captured_at = '2001-01-01' WHERE id = (SELECT max(id) FROM images);
-         INSERT INTO files (vault_id, folder_id, image_id, name_bytes, name, format, role, size_bytes, modified_at_ns, fingerprint)
-         SELECT vault_id, folder_id, id, convert_to(id::text, 'UTF8'), id::text, 'jpeg', 'ORIGINAL', 1, 1, '\\x00112233445566778899aabbccddeeff'
-         FROM images WHERE id = (SELECT max(id) FROM images) OR base_name = 'IMG_3'",
+        "UPDATE images SET rating = -1 WHERE base_name = 'IMG_1'; UPDATE images SET pick = 'picked' WHERE base_name IN ('IMG_5', 'IMG_6')",
     )
     .unwrap();
     let found = list_alike(conn, network, likeness, None).unwrap();
-    let copies = found.groups.iter().find(|group| group.images == [images[3], images[7]]).unwrap();
-    assert_eq!(copies.cosine, 1.0);
+    let groups: Vec<_> = found.groups.iter().map(|group| group.images.clone()).collect();
+    assert_eq!(groups, [vec![images[0], images[2], images[4]]]);
+    set_apart(conn, "anna", &[images[0], images[2]]).unwrap().unwrap();
+    let groups = list_alike(conn, network, likeness, None).unwrap().groups;
+    assert_eq!(groups.iter().map(|group| group.images.clone()).collect::<Vec<_>>(), [vec![images[2], images[4]]]);
 }

@@ -1,6 +1,7 @@
 //! The questions of the gallery, each against a plain Rust answer over the same rows; and what a scan writes.
 
 mod alike;
+mod duplicates;
 mod edits;
 mod gallery;
 mod grouping;

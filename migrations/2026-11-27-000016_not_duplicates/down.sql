@@ -1,0 +1,2 @@
+DROP TABLE not_duplicate_images;
+DROP TABLE not_duplicates;
