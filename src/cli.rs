@@ -289,6 +289,9 @@ pub struct WorkArgs {
     /// Work for the library that printed this word (`hm worker invite`), now and from now on
     #[arg(long, value_name = "WORD")]
     pub join: Option<Invitation>,
+    /// Forget the library that invited this machine, and end: from then on `hm work` is for its own
+    #[arg(long, conflicts_with_all = ["join", "gpu", "once"])]
+    pub leave: bool,
     /// End when nothing is left to do
     #[arg(long)]
     pub once: bool,
