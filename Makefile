@@ -12,7 +12,7 @@ ifeq ($(shell uname -s),Darwin)
 export PKG_CONFIG_PATH := $(CURDIR)/.hm/prefix/lib/pkgconfig:/opt/homebrew/opt/libpq/lib/pkgconfig:/usr/local/opt/libpq/lib/pkgconfig:$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help run build test check bench networks
+.PHONY: help run build worker test check bench networks
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -26,6 +26,10 @@ run: ## Look at the photographs below PHOTOS=/path, or at a demo library without
 build: ## Build target/release/hm
 	@scripts/install-packages.sh build
 	cargo build --release --locked
+
+worker: ## Build an hm that only runs networks, without libpq and gexiv2
+	@scripts/install-packages.sh worker
+	cargo build --release --locked --no-default-features --features $(or $(FEATURES),work)
 
 test: ## Install what the tests need and run all of them, in a browser too
 	@scripts/install-packages.sh build run test

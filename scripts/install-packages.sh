@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs the system packages hm needs and this machine lacks, and says of each what it is for.
 #
-#   scripts/install-packages.sh [build] [run] [test] [bench]      groups; default: build run
+#   scripts/install-packages.sh [build] [run] [test] [bench] [worker]      groups; default: build run
+#
+# worker is what an hm that only runs networks is built with.
 #
 # Nothing missing: it says so and needs neither network nor root. Otherwise it calls apt-get (Debian 12 and 13,
 # Ubuntu 24.04) or brew (macOS), with sudo only when it is not root. It starts no service: hm runs a PostgreSQL and a
@@ -16,7 +18,7 @@ die() { say "install-packages: $*"; exit 1; }
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(build run)
 for group in "${groups[@]}"; do
-    case $group in build | run | test | bench) ;; *) die "unknown group \`$group\`; there are build, run, test and bench" ;; esac
+    case $group in build | run | test | bench | worker) ;; *) die "unknown group \`$group\`; there are build, run, test, bench and worker" ;; esac
 done
 wants() { case " ${groups[*]} " in *" $1 "*) true ;; *) false ;; esac; }
 
@@ -36,7 +38,7 @@ esac
 has_command() { command -v "$1" >/dev/null 2>&1; }
 
 # --- the Rust toolchain, first: without it the rest is for nothing --------------------------------------------------
-if wants build; then
+if wants build || wants worker; then
     needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     has_command cargo || die "the Rust toolchain is missing: cargo is not on PATH
 hint: install it from https://rustup.rs (version $needed or newer), open a new shell, and start again"
@@ -87,6 +89,9 @@ build|has_module libde265|libde265-dev|libde265|decodes HEIC
 build|has_module dav1d|libdav1d-dev|dav1d|decodes AVIF
 build|has_module libpq|libpq-dev|libpq|speaks to PostgreSQL
 build|has_numa_if_x265|libnuma-dev|-|goes with the x265 development files that are installed here
+worker|has_command cc|build-essential|-|C compiler: libjpeg-turbo, built into hm
+worker|has_command cmake|cmake|cmake|builds libjpeg-turbo
+worker|has_command nasm|nasm|nasm|the fast paths of libjpeg-turbo
 run|has_postgres|postgresql|postgresql@17|the private database hm starts for itself
 run|has_command redis-server|redis-server|redis|the private queue hm starts for itself
 run|?has_command ffmpeg|ffmpeg|ffmpeg|poster frames of videos; hm works without

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use rustix::process::nice;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -39,6 +39,9 @@ const GPU_BATCH: usize = 64;
 const CPU_BATCH: usize = 8;
 /// Memory that a picture may need on the CPU, in bytes: with less of it free, there are fewer at a time.
 const CPU_BYTES_A_PICTURE: u64 = 256 << 20;
+/// What a build without a library says where no other library has invited the machine.
+const UNINVITED: &str =
+    "this machine works for no library\nhint: run `hm worker invite` on the server, and paste here the line that it prints";
 /// Pause between two attempts to reach the queue at the start.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -62,8 +65,12 @@ pub(super) fn run(args: &WorkArgs, config: &Config) -> anyhow::Result<Exit> {
         tracing::info!("this machine now works for {}; the invitation is kept in {}", invitation.server, invitation_file(config).display());
     }
     let invitation = if args.beside_server { None } else { args.join.clone().map_or_else(|| kept(config), |word| Ok(Some(word)))? };
-    if let (Some(invitation), None) = (&invitation, &args.join) {
-        tracing::info!("working for {}, which invited this machine; `hm work --leave` ends that", invitation.server);
+    match &invitation {
+        Some(invitation) if args.join.is_none() => {
+            tracing::info!("working for {}, which invited this machine; `hm work --leave` ends that", invitation.server);
+        }
+        None if !cfg!(feature = "library") && config.redis.url.is_empty() => bail!("{UNINVITED}"),
+        _ => {}
     }
     let stop = stop_flag()?;
     if args.beside_server {
@@ -214,7 +221,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// The invitation that was kept, if any was.
-fn kept(config: &Config) -> anyhow::Result<Option<Invitation>> {
+pub(super) fn kept(config: &Config) -> anyhow::Result<Option<Invitation>> {
     let path = invitation_file(config);
     match fs::read_to_string(&path) {
         Ok(text) => {
