@@ -3,6 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+comma := ,
 
 # As given, whatever is in it: neither make nor the shell looks inside.
 export LIBRARY_FOLDER := $(value PHOTOS)
@@ -12,7 +13,7 @@ ifeq ($(shell uname -s),Darwin)
 export PKG_CONFIG_PATH := $(CURDIR)/.hm/prefix/lib/pkgconfig:/opt/homebrew/opt/libpq/lib/pkgconfig:/usr/local/opt/libpq/lib/pkgconfig:$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help run build test check bench networks
+.PHONY: help run build worker cuda test check bench networks
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -26,6 +27,14 @@ run: ## Look at the photographs below PHOTOS=/path, or at a demo library without
 build: ## Build target/release/hm
 	@scripts/install-packages.sh build
 	cargo build --release --locked
+
+worker: ## Build an hm that only runs networks, without libpq and gexiv2
+	@scripts/install-packages.sh worker
+	cargo build --release --locked --no-default-features --features $(or $(FEATURES),work)
+
+cuda: ## The same for NVIDIA cards, on a machine without one; FEATURES=library,work,cuda: all of hm
+	@scripts/install-packages.sh worker cuda
+	@scripts/build-cuda.sh $(or $(FEATURES),work$(comma)cuda)
 
 test: ## Install what the tests need and run all of them, in a browser too
 	@scripts/install-packages.sh build run test

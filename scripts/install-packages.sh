@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs the system packages hm needs and this machine lacks, and says of each what it is for.
 #
-#   scripts/install-packages.sh [build] [run] [test] [bench]      groups; default: build run
+#   scripts/install-packages.sh [build] [run] [test] [bench] [worker] [cuda]      groups; default: build run
+#
+# worker is what an hm that only runs networks is built with, and cuda what that needs beside for NVIDIA cards.
 #
 # Nothing missing: it says so and needs neither network nor root. Otherwise it calls apt-get (Debian 12 and 13,
 # Ubuntu 24.04) or brew (macOS), with sudo only when it is not root. It starts no service: hm runs a PostgreSQL and a
@@ -16,7 +18,7 @@ die() { say "install-packages: $*"; exit 1; }
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(build run)
 for group in "${groups[@]}"; do
-    case $group in build | run | test | bench) ;; *) die "unknown group \`$group\`; there are build, run, test and bench" ;; esac
+    case $group in build | run | test | bench | worker | cuda) ;; *) die "unknown group \`$group\`; there are build, run, test, bench, worker and cuda" ;; esac
 done
 wants() { case " ${groups[*]} " in *" $1 "*) true ;; *) false ;; esac; }
 
@@ -36,7 +38,7 @@ esac
 has_command() { command -v "$1" >/dev/null 2>&1; }
 
 # --- the Rust toolchain, first: without it the rest is for nothing --------------------------------------------------
-if wants build; then
+if wants build || wants worker; then
     needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     has_command cargo || die "the Rust toolchain is missing: cargo is not on PATH
 hint: install it from https://rustup.rs (version $needed or newer), open a new shell, and start again"
@@ -65,6 +67,7 @@ any_file() {
 has_postgres() { scripts/find-postgres.sh >/dev/null 2>&1; }
 has_chromium() { has_command chromium || has_command chromium-browser || has_command google-chrome ||
     [ -d "/Applications/Chromium.app" ] || [ -d "/Applications/Google Chrome.app" ]; }
+has_pip() { has_command python3 && python3 -m pip --version >/dev/null 2>&1; }
 has_python_module() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
 # The encoder comes with libheif itself on Debian 12, as a plug-in since.
 has_hevc_encoder() { has_command heif-enc && heif-enc --list-encoders 2>&1 | grep x265 >/dev/null; }
@@ -87,6 +90,11 @@ build|has_module libde265|libde265-dev|libde265|decodes HEIC
 build|has_module dav1d|libdav1d-dev|dav1d|decodes AVIF
 build|has_module libpq|libpq-dev|libpq|speaks to PostgreSQL
 build|has_numa_if_x265|libnuma-dev|-|goes with the x265 development files that are installed here
+worker|has_command cc|build-essential|-|C compiler: libjpeg-turbo, built into hm
+worker|has_command cmake|cmake|cmake|builds libjpeg-turbo
+worker|has_command nasm|nasm|nasm|the fast paths of libjpeg-turbo
+cuda|has_command c++|build-essential|-|C++ compiler: NVIDIA's own uses it
+cuda|has_pip|python3-pip|-|fetches NVIDIA's compiler
 run|has_postgres|postgresql|postgresql@17|the private database hm starts for itself
 run|has_command redis-server|redis-server|redis|the private queue hm starts for itself
 run|?has_command ffmpeg|ffmpeg|ffmpeg|poster frames of videos; hm works without
@@ -99,6 +107,7 @@ test|?has_command mount.exfat-fuse|exfat-fuse|-|mounts it
 test|?has_command strace|strace|-|counts what a scan asks of the disk
 test|has_command cjxl|libjxl-tools|jpeg-xl|makes the JPEG XL that the tests of pictures read
 test|has_command avifenc|libavif-bin|libavif|makes their AVIF
+test|has_command python3|python3|-|makes the stand-ins for CUDA's libraries, which are tested too
 bench|has_command exiftool|libimage-exiftool-perl|exiftool|reads metadata beside hm
 bench|has_command vipsthumbnail|libvips-tools|vips|makes thumbnails beside hm
 bench|?has_module fuse3|libfuse3-dev|-|a disk as slow as a NAS

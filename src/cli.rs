@@ -9,9 +9,18 @@ use crate::models::{
     invitation::{Invitation, WakeAddress},
 };
 
+/// What a build without the library is.
+#[cfg(not(feature = "library"))]
+const WITHOUT_LIBRARY: &str = "The networks of a private photo library, for a machine that the library's server has invited";
+/// What it lacks, and how to get that.
+#[cfg(not(feature = "library"))]
+const MORE: &str = "This hm was built to run networks only. serve, scan, export, backup, restore, user, worker and demo are in the one that \
+                    `cargo build --release` makes.";
+
 /// A private library for a household's photographs: finds and groups the files on your disks, shows them by date, never touches an original.
 #[derive(Debug, Parser)]
 #[command(name = "hm", version, max_term_width = 110)]
+#[cfg_attr(not(feature = "library"), command(about = WITHOUT_LIBRARY, after_help = MORE))]
 pub struct Cli {
     /// Settings for every role.
     #[command(flatten)]
@@ -39,24 +48,32 @@ pub struct GlobalArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the library in a browser, and keep thumbnails and scans going
+    #[cfg(feature = "library")]
     Serve(ServeArgs),
     /// Find new, changed and missing files, and group them into images
+    #[cfg(feature = "library")]
     Scan(ScanArgs),
     /// Write the library's images and files, or those that pass a search, as tables
+    #[cfg(feature = "library")]
     Export(ExportArgs),
     /// Write the library's database into one file, and read it back to be sure
+    #[cfg(feature = "library")]
     Backup(BackupArgs),
     /// Bring a backup back
+    #[cfg(feature = "library")]
     Restore(RestoreArgs),
     /// Render a small library to try hm on: photographs nobody took, with real metadata
+    #[cfg(feature = "library")]
     Demo(DemoArgs),
     /// List, import, fetch and check the networks that see what is in pictures
     Models(ModelsArgs),
     /// Manage the accounts of people who may sign in
+    #[cfg(feature = "library")]
     User(UserArgs),
     /// Run the networks: on this machine for its own library, or for one on another machine that invited it
     Work(WorkArgs),
     /// Manage the machines that may work for this library
+    #[cfg(feature = "library")]
     Worker(WorkerArgs),
     /// Tick off what works on this machine, and say what to do about the rest
     Doctor,
@@ -64,9 +81,11 @@ pub enum Command {
     Config,
     /// Read metadata for a scan (started by hm itself)
     #[command(hide = true)]
+    #[cfg(feature = "library")]
     MetaWorker,
     /// Decode pictures for the server (started by hm itself)
     #[command(hide = true)]
+    #[cfg(feature = "library")]
     PixelWorker,
     /// Keep PostgreSQL and Redis alive while an hm needs them (started by hm itself)
     #[command(hide = true)]
@@ -289,6 +308,9 @@ pub struct WorkArgs {
     /// Work for the library that printed this word (`hm worker invite`), now and from now on
     #[arg(long, value_name = "WORD")]
     pub join: Option<Invitation>,
+    /// Forget the library that invited this machine, and end: from then on `hm work` is for its own
+    #[arg(long, conflicts_with_all = ["join", "gpu", "once"])]
+    pub leave: bool,
     /// End when nothing is left to do
     #[arg(long)]
     pub once: bool,

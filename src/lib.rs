@@ -43,6 +43,9 @@
 //! config   → models          cli → models config          models → nothing of ours
 //! ```
 //!
+//! A build for workers (`--no-default-features --features work`) has no backup, db, export, pipeline, scan and web, and of media only the
+//! proxies: it needs neither libpq nor gexiv2. `tests/it/layers.rs` holds that, too.
+//!
 //! # Flows
 //!
 //! ```text
@@ -64,19 +67,25 @@
 //! like    like: → web::ask: words, an image or a part of one → vector → db::nearest, within the conditions → page, the most alike first
 //! ```
 
+#[cfg(feature = "library")]
 pub mod backup;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "library")]
 pub mod db;
+#[cfg(feature = "library")]
 pub mod export;
 pub mod infer;
 pub mod media;
 pub mod models;
+#[cfg(feature = "library")]
 pub mod pipeline;
 pub mod queue;
 pub mod roles;
+#[cfg(feature = "library")]
 pub mod scan;
 pub mod services;
 pub mod telemetry;
+#[cfg(feature = "library")]
 pub mod web;
 pub mod work;

@@ -23,6 +23,7 @@ pub use id::{
     VaultId,
 };
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
+#[cfg(feature = "library")]
 pub(crate) use location::nfc;
 pub use location::{InvalidPath, RelPath, suffix_of};
 pub use picture::{InvalidPictureKey, PictureKey, PictureSize};

@@ -1,20 +1,31 @@
 //! What runs: one file a role, wiring only. The rules live in the layers below.
 
+#[cfg(feature = "library")]
 mod backup;
+#[cfg(feature = "library")]
 mod demo;
 mod doctor;
+#[cfg(feature = "library")]
 mod export;
 mod guard;
 mod host;
+#[cfg(feature = "library")]
 mod local_worker;
+#[cfg(feature = "library")]
 mod meta_worker;
 mod models;
+#[cfg(feature = "library")]
 mod pixel_worker;
+#[cfg(feature = "library")]
 mod restore;
+#[cfg(feature = "library")]
 mod scan;
+#[cfg(feature = "library")]
 mod serve;
+#[cfg(feature = "library")]
 mod user;
 mod work;
+#[cfg(feature = "library")]
 mod worker;
 
 use std::process::ExitCode;
@@ -75,19 +86,29 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             std::io::stdout().write_all(Config::manual().as_bytes())?;
             Ok(Exit::Done)
         }
+        #[cfg(feature = "library")]
         Command::PixelWorker => pixel_worker::run(&config),
+        #[cfg(feature = "library")]
         Command::Serve(args) => serve::run(&args, &cli.global, &config),
+        #[cfg(feature = "library")]
         Command::Scan(args) => scan::run(&args, &config, &bars),
+        #[cfg(feature = "library")]
         Command::Export(args) => export::run(&args, &config),
+        #[cfg(feature = "library")]
         Command::Backup(args) => backup::run(&args, &config),
+        #[cfg(feature = "library")]
         Command::Restore(args) => restore::run(&args, &config),
         Command::Models(args) => models::run(&args, &config, &bars),
+        #[cfg(feature = "library")]
         Command::User(args) => user::run(&args, &config),
         Command::Work(args) => work::run(&args, &config),
+        #[cfg(feature = "library")]
         Command::Worker(args) => worker::run(&args, &config),
         Command::Doctor => doctor::run(&config),
         Command::Guard => guard::run(&config),
+        #[cfg(feature = "library")]
         Command::MetaWorker => meta_worker::run(),
+        #[cfg(feature = "library")]
         Command::Demo(args) => demo::run(&args, &bars),
     }
 }

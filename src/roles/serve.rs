@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     db::{self, Db},
     infer::shelf::Shelf,
-    media::pixels::decode_proxy,
+    media::decode_proxy,
     models::ImageId,
     pipeline::{
         Findings, FindingsContext, PictureContext, PictureMaker, PictureProgress, PlaceNamer, ShelfOnOffer, SidecarWriter, WakeContext,

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use rustix::process::nice;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -39,6 +39,9 @@ const GPU_BATCH: usize = 64;
 const CPU_BATCH: usize = 8;
 /// Memory that a picture may need on the CPU, in bytes: with less of it free, there are fewer at a time.
 const CPU_BYTES_A_PICTURE: u64 = 256 << 20;
+/// What a build without a library says where no other library has invited the machine.
+const UNINVITED: &str =
+    "this machine works for no library\nhint: run `hm worker invite` on the server, and paste here the line that it prints";
 /// Pause between two attempts to reach the queue at the start.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -48,6 +51,9 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// When there is no GPU and one is asked for, the invitation cannot be kept, or the private Redis does not start. A server, Redis or
 /// network that is away is no error: they are waited for.
 pub(super) fn run(args: &WorkArgs, config: &Config) -> anyhow::Result<Exit> {
+    if args.leave {
+        return leave(config);
+    }
     if args.beside_server {
         // Without it the machine is a little slower for others.
         let _ = nice(NICE);
@@ -59,6 +65,13 @@ pub(super) fn run(args: &WorkArgs, config: &Config) -> anyhow::Result<Exit> {
         tracing::info!("this machine now works for {}; the invitation is kept in {}", invitation.server, invitation_file(config).display());
     }
     let invitation = if args.beside_server { None } else { args.join.clone().map_or_else(|| kept(config), |word| Ok(Some(word)))? };
+    match &invitation {
+        Some(invitation) if args.join.is_none() => {
+            tracing::info!("working for {}, which invited this machine; `hm work --leave` ends that", invitation.server);
+        }
+        None if !cfg!(feature = "library") && config.redis.url.is_empty() => bail!("{UNINVITED}"),
+        _ => {}
+    }
     let stop = stop_flag()?;
     if args.beside_server {
         stop_with_standard_input(Arc::clone(&stop));
@@ -208,17 +221,41 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// The invitation that was kept, if any was.
-fn kept(config: &Config) -> anyhow::Result<Option<Invitation>> {
+pub(super) fn kept(config: &Config) -> anyhow::Result<Option<Invitation>> {
     let path = invitation_file(config);
     match fs::read_to_string(&path) {
         Ok(text) => {
-            let invitation =
-                text.parse().map_err(|error| anyhow!("`{}`: {error}\nhint: join again, or remove the file", path.display()))?;
-            tracing::info!("working for the library that invited this machine; remove `{}` to work for its own", path.display());
-            Ok(Some(invitation))
+            let read = text.parse::<Invitation>();
+            read.map(Some).map_err(|error| anyhow!("`{}`: {error}\nhint: join again, or forget it with `hm work --leave`", path.display()))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("while reading `{}`", path.display())),
+    }
+}
+
+/// Forgets the invitation, also one that cannot be read any more.
+fn leave(config: &Config) -> anyhow::Result<Exit> {
+    let path = invitation_file(config);
+    let invitation = kept(config);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("while forgetting the invitation in `{}`", path.display()));
+        }
+        _ => {}
+    }
+    writeln!(std::io::stdout(), "{}", farewell(invitation.as_ref().map(Option::as_ref).map_err(|_| ())))?;
+    Ok(Exit::Done)
+}
+
+/// What is said to who leaves a library: which it was, none, or one that could not be read.
+fn farewell(left: Result<Option<&Invitation>, ()>) -> String {
+    match left {
+        Ok(None) => "this machine was invited by no library: nothing was changed".to_owned(),
+        Ok(Some(Invitation { name, server, .. })) => format!(
+            "this machine no longer works for {server}; an `hm work` that runs here does until it is stopped\n\
+             hint: `hm worker revoke {name}` on the server makes the invitation worthless, too"
+        ),
+        Err(()) => "the invitation, which could not be read, is forgotten".to_owned(),
     }
 }
 
@@ -244,16 +281,30 @@ mod tests {
         };
         keep(&invitation, &config).unwrap();
         keep(&invitation, &config).unwrap();
-        assert_eq!(kept(&config).unwrap(), Some(invitation));
+        assert_eq!(kept(&config).unwrap().as_ref(), Some(&invitation));
         assert_eq!(fs::metadata(invitation_file(&config)).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(invitation_file(&config), "hm1.x").unwrap();
-        assert!(kept(&config).unwrap_err().to_string().contains("hint: "));
+        assert!(kept(&config).unwrap_err().to_string().contains("hm work --leave"));
+    }
+
+    #[test]
+    fn a_library_is_left_also_where_its_invitation_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::load(None).unwrap();
+        config.move_data_dir(dir.path());
+        for damaged in [true, false] {
+            if damaged {
+                fs::write(invitation_file(&config), "hm1.x").unwrap();
+            }
+            assert_eq!(leave(&config).unwrap(), Exit::Done);
+            assert!(!invitation_file(&config).exists());
+        }
     }
 
     #[test]
     fn batches_are_sized_by_the_settings_or_the_device() {
         let mut config = Config::load(None).unwrap();
-        let args = WorkArgs { gpu: false, join: None, once: true, beside_server: false };
+        let args = WorkArgs { gpu: false, join: None, leave: false, once: true, beside_server: false };
         let by_device = plan(&args, &config, &Device::Cpu, 4);
         assert!((1..=CPU_BATCH).contains(&by_device.batch_size), "{by_device:?}");
         assert_eq!((by_device.device.as_str(), by_device.preparers), ("CPU, 4 threads", 1));

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     infer::Rgb8,
-    media::pixels::decode_proxy,
+    media::decode_proxy,
     models::task::{Failure, Lane, Outcome, Task},
 };
 

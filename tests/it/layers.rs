@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// What each module may import; the table of `src/lib.rs`. `roles` may import everything.
@@ -43,6 +44,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rexiv2", &["media"]),
     ("clap", &["cli", "main"]),
 ];
+
+/// Crates that a build for workers is there to do without.
+const NOT_FOR_WORKERS: &[&str] =
+    &["actix-web", "askama", "diesel", "gexiv2-sys", "libheif-sys", "parquet", "pgvector", "pq-sys", "rexiv2", "rsraw-sys"];
 
 /// One Rust file: the module below the crate's root that it belongs to, and its text.
 struct Source {
@@ -161,4 +166,77 @@ fn imports_are_read_out_of_groups_and_paths() {
     assert_eq!(imports("use other_crate::web;", "crate::"), [""; 0]);
     assert!(is_own_module("use std::fs;\nuse crate::media::{self, redis};\nfn f() {}", "redis"));
     assert!(!is_own_module("use crate::media::redistribute;\nuse redis::Client;", "redis"));
+}
+
+/// The modules that a `mod.rs` or `lib.rs` declares for builds with a library alone.
+fn behind_library(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
+    let mut found = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let declared = lines.peek().and_then(|next| next.split_once("mod ")).and_then(|(_, name)| name.strip_suffix(';'));
+        if let (r#"#[cfg(feature = "library")]"#, Some(name)) = (line, declared) {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_worker_uses_nothing_of_the_library() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (modules, media, roles) = (behind_library("lib.rs"), behind_library("media/mod.rs"), behind_library("roles/mod.rs"));
+    let doctor = behind_library("roles/doctor.rs");
+    for (found, one) in [(&modules, "db"), (&media, "meta"), (&roles, "serve"), (&doctor, "library")] {
+        assert!(found.iter().any(|name| name == one), "`{one}` is not among {found:?}");
+    }
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let is_optional = |value: &toml::Value| value.get("optional").and_then(toml::Value::as_bool) == Some(true);
+    let dependencies = manifest["dependencies"].as_table().unwrap();
+    let crates: Vec<String> = dependencies.iter().filter(|(_, value)| is_optional(value)).map(|(name, _)| name.replace('-', "_")).collect();
+    assert!(crates.iter().any(|name| name == "diesel"), "{crates:?}");
+
+    let is_left_out = |path: &Path| {
+        let below = path.strip_prefix(root.join("src")).unwrap().with_extension("");
+        let names: Vec<String> = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        let second = names.get(1);
+        modules.contains(&names[0])
+            || second.is_some_and(|second| names[0] == "media" && media.contains(second) || names[0] == "roles" && roles.contains(second))
+            || names.len() == 3 && names[..2] == ["roles", "doctor"] && doctor.contains(&names[2])
+    };
+    let mut broken = Vec::new();
+    let mut read = 0;
+    for source in sources().iter().filter(|source| !is_left_out(&source.path)) {
+        read += 1;
+        let text = code(&source.text);
+        for name in imports(&text, "crate::").into_iter().filter(|name| modules.contains(name)) {
+            broken.push(format!("{} imports `{name}`", source.path.display()));
+        }
+        // Within media itself, `mod.rs` names each beside its condition.
+        for name in imports(&text, "media::").into_iter().chain(imports(&text, "crate::media::")).filter(|name| media.contains(name)) {
+            broken.push(format!("{} imports `media::{name}`", source.path.display()));
+        }
+        for name in crates.iter().filter(|name| !imports(&text, &format!("{name}::")).is_empty() && !is_own_module(&text, name)) {
+            broken.push(format!("{} speaks `{name}`", source.path.display()));
+        }
+    }
+    assert!(read > 60, "only {read} sources are a worker's");
+    assert!(broken.is_empty(), "a build without the feature `library` has none of it: {broken:#?}");
+}
+
+#[test]
+fn a_worker_is_built_without_the_crates_of_the_library() {
+    let names = |features: &[&str]| -> Vec<String> {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none"]);
+        let output = tree.args(features).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    };
+    let (worker, whole) = (names(&["--no-default-features", "--features", "work"]), names(&[]));
+    for name in NOT_FOR_WORKERS {
+        assert!(whole.iter().any(|found| found == name), "the whole hm has no `{name}`: is it called otherwise now?");
+        assert!(!worker.iter().any(|found| found == name), "a worker needs no `{name}`");
+    }
+    assert!(worker.iter().any(|found| found == "candle-core"), "{worker:?}");
 }

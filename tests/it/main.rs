@@ -6,6 +6,8 @@ mod accounts;
 mod api;
 mod backup;
 mod browser;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod cuda;
 mod damage;
 mod db;
 mod demo;

@@ -15,7 +15,7 @@ use std::{
 use diesel::{RunQueryDsl, sql_query};
 use hm::{
     infer::{manifest::Provenance, sam::SamConfig, shelf::Shelf},
-    media::pixels::decode_proxy,
+    media::decode_proxy,
     models::{ImageId, PictureKey, PictureSize, vision::Mask},
     web::{Proxy, Segmenting, api::document},
 };

@@ -18,7 +18,8 @@ pub fn device(gpu: bool) -> Result<Device> {
     let none =
         |what: &str, error: candle_core::Error, hint: &str| InferError::Refused(format!("no GPU answers to {what}: {error}\nhint: {hint}"));
     if cuda_is_available() {
-        let hint = "`nvidia-smi` has to list one; install NVIDIA's driver, or run without --gpu";
+        let hint = "`nvidia-smi` has to list one, and the loader has to find cuBLAS and cuRAND (see \"NVIDIA cards\" in README.md); install \
+                    NVIDIA's driver, or run without --gpu";
         return Device::new_cuda(0).map_err(|error| none("CUDA", error, hint));
     }
     if metal_is_available() {
@@ -26,7 +27,7 @@ pub fn device(gpu: bool) -> Result<Device> {
     }
     Err(InferError::Refused(
         "this hm was built without support for a GPU\n\
-         hint: build it with `cargo build --release --features cuda` (NVIDIA) or `--features metal` (a Mac), or run without --gpu"
+         hint: build it with `make cuda` (NVIDIA) or `cargo build --release --features metal` (a Mac), or run without --gpu"
             .into(),
     ))
 }
@@ -53,7 +54,9 @@ mod tests {
     fn a_gpu_that_cannot_be_had_is_told_with_the_way_out() {
         if let Err(error) = device(true) {
             let text = error.to_string();
-            assert!(text.contains("GPU") && text.contains("\nhint: "), "{text}");
+            assert!(text.contains("GPU") && text.contains("\nhint: ") && text.contains("without --gpu"), "{text}");
+            let is_built_for_one = cfg!(any(feature = "cuda", feature = "metal"));
+            assert_eq!(text.contains("make cuda") && text.contains("--features metal"), !is_built_for_one, "{text}");
         }
     }
 }

@@ -20,7 +20,6 @@ mod jxl;
 mod plain;
 mod poster;
 mod previews;
-mod proxy;
 mod raw;
 mod read_at;
 mod request;
@@ -34,7 +33,6 @@ use color::Profile;
 use detect::Kind;
 use read_at::{ReadAt, SourceFile};
 
-pub use proxy::{ProxyPixels, decode_proxy};
 pub use request::{PictureRequest, PictureSource, PicturesMade, PixelsError};
 
 use crate::models::Orientation;

@@ -64,7 +64,7 @@ impl Encoders for Toy {
 pub(crate) fn asking() -> (Ask, Arc<Toy>) {
     let toy = Arc::new(Toy::default());
     let decode = |jpeg: &[u8]| {
-        let pixels = hm::media::pixels::decode_proxy(jpeg).map_err(|error| error.to_string())?;
+        let pixels = hm::media::decode_proxy(jpeg).map_err(|error| error.to_string())?;
         Ok::<_, String>(Proxy { width_px: pixels.width_px, height_px: pixels.height_px, rgb: pixels.rgb })
     };
     (Ask::new(toy.clone(), Box::new(decode)), toy)

@@ -219,4 +219,14 @@ fn an_invited_machine_fetches_the_network_and_the_pictures_from_the_server() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 answers, 0 of them failures"), "{said}");
     assert!(library.worker(&["list"]).1.contains("last came"));
+    // It leaves, and works for its own library again: that has nothing to do.
+    let leave = || {
+        let output = hm_command().args(["work", "--leave"]).env("HM_DATA_DIR", &data_dir).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = leave();
+    assert!(said.contains(&invitation.server) && said.contains("hm worker revoke attic"), "{said}");
+    assert!(!data_dir.join("invitation").exists() && !said.contains(&invitation.token), "{said}");
+    assert!(leave().contains("nothing was changed"));
 }

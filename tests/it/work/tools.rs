@@ -22,7 +22,7 @@ use hm::{
         manifest::Provenance,
         shelf::{Shelf, Shelved},
     },
-    media::pixels::decode_proxy,
+    media::decode_proxy,
     models::{
         ImageId, PictureKey, PictureSize,
         task::{Answer, Lane, Outcome, Priority, Task},

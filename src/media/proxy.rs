@@ -1,10 +1,13 @@
-//! The pictures that hm made itself, back into pixels for the networks. Apart from [`super::jpeg`], which reads what strangers wrote: these
+//! The pictures that hm made itself, back into pixels for the networks. Apart from `pixels::jpeg`, which reads what strangers wrote: these
 //! are upright, sRGB and of a known size, so that they are decoded where they are needed and not in a child process.
-
-use super::PixelsError;
 
 /// Longest side of a proxy that is believed: beyond it lies no setting that makes sense.
 const MAX_PX: usize = 16_384;
+
+/// The bytes are no proxy, or a damaged one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the proxy is damaged: {0}")]
+pub struct BrokenProxy(String);
 
 /// A proxy in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +23,14 @@ pub struct ProxyPixels {
 /// Decodes the JPEG of a proxy.
 ///
 /// # Errors
-/// [`PixelsError::Broken`] when it is none, or damaged.
-pub fn decode_proxy(jpeg: &[u8]) -> Result<ProxyPixels, PixelsError> {
-    let broken = |error: turbojpeg::Error| PixelsError::Broken(error.to_string());
+/// [`BrokenProxy`] when it is none, or damaged.
+pub fn decode_proxy(jpeg: &[u8]) -> Result<ProxyPixels, BrokenProxy> {
+    let broken = |error: turbojpeg::Error| BrokenProxy(error.to_string());
     let mut decompressor = turbojpeg::Decompressor::new().map_err(broken)?;
     let header = decompressor.read_header(jpeg).map_err(broken)?;
     let (width, height) = (header.width, header.height);
     if width == 0 || height == 0 || width > MAX_PX || height > MAX_PX {
-        return Err(PixelsError::Broken(format!("the header says {width} × {height} pixels")));
+        return Err(BrokenProxy(format!("the header says {width} × {height} pixels")));
     }
     let mut rgb = vec![0; width * height * 3];
     let image = turbojpeg::Image { pixels: rgb.as_mut_slice(), width, pitch: width * 3, height, format: turbojpeg::PixelFormat::RGB };
