@@ -148,7 +148,7 @@ impl Browser {
     async fn until(&self, what: &str, script: &str) {
         for _ in 0..200 {
             match self.client.execute(script, vec![]).await {
-                Ok(answer) if answer == json!(true) => return,
+                Ok(Value::Bool(true)) => return,
                 Err(error) if !left_behind(&error) => panic!("{what}: {error}"),
                 _ => {}
             }

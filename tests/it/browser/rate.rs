@@ -127,13 +127,17 @@ fn what_is_on_its_way_is_what_undo_takes_back() {
         open(browser, "/rate?q=date:2024-12-01").await;
         let first = current(browser).await;
         browser.press('3').await;
-        browser.until("all is saved", "return !document.documentElement.matches('[data-saving]')").await;
+        let next = format!(
+            "return document.querySelector('.shot.is-current').dataset.id !== '{first}' && !document.documentElement.matches('[data-saving]')"
+        );
+        browser.until("the next, and all is saved", &next).await;
         let second = current(browser).await;
         browser.js("const real = fetch; window.fetch = async (address, options) => { if (options?.method === 'POST') await new Promise((done) => setTimeout(done, 600)); return real(address, options); }").await;
         browser.press('5').await;
         browser.press_with(KEY_CONTROL, 'z').await;
         browser.until("it is taken back", "return document.querySelector('.rating-run .last').textContent.startsWith('Undone: ')").await;
-        assert_eq!(current(browser).await, second);
+        let again = format!("return document.querySelector('.shot.is-current').dataset.id === '{second}'");
+        browser.until("it is shown again", &again).await;
         let rating =
             |id: &str| lines(&database, &format!("SELECT coalesce(rating, 0)::text AS line FROM images WHERE id = {id}")).remove(0);
         assert_eq!((rating(&first), rating(&second)), ("3".to_owned(), "0".to_owned()));
