@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import pathlib
 import time
@@ -56,8 +57,38 @@ def write(model, folder, config, figures):
     print(f"{path}: {size} bytes")
 
 
-def turned(tensor, way):
-    """One of the eight ways to lay a square picture, `(…, height, width)`: none of them changes what a sentence says."""
-    if way & 4:
-        tensor = tensor.transpose(-1, -2)
-    return torch.rot90(tensor, way & 3, (-2, -1))
+def mirrored(tensor, is_mirrored):
+    """Left and right exchanged, or not; (…, height, width). Neither changes what a sentence says."""
+    return tensor.flip(-1) if is_mirrored else tensor
+
+
+def waves(side, width):
+    """(side², width): what a place is called, in sines and cosines of its row and column, so that near places have like names from the start."""
+    quarter = width // 4
+    rates = math.pi * torch.logspace(-1, 0, quarter, 8) * 8 / side
+    along = torch.arange(side)[:, None] * rates
+    axis = torch.cat([along.sin(), along.cos()], 1)
+    return torch.cat([axis[:, None].expand(-1, side, -1), axis[None].expand(side, -1, -1)], -1).reshape(side * side, -1)
+
+
+def cosines(width, patch):
+    """(width, 3, patch, patch): the slowest cosines over a patch, of brightness and of two differences of colour, a third each: with these
+    numbers a patch can be told from another before anything is learned."""
+    grid = torch.arange(patch) + 0.5
+    basis = torch.stack([(math.pi * rate * grid / patch).cos() for rate in range(patch)])
+    basis = basis / basis.norm(dim=1, keepdim=True)
+    order = sorted((down + across, down, across) for down in range(patch) for across in range(patch))
+    colours = torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, -2.0]])
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    planes = []
+    for index in range(width):
+        _, down, across = order[index // 3]
+        # A flat patch says eight times as much as its least ripple; here all speak about as loud.
+        loud = 1 / patch if down + across == 0 else 0.35
+        planes.append(loud * colours[index % 3][:, None, None] * basis[down][:, None] * basis[across])
+    return torch.stack(planes)
+
+
+def alike(width):
+    """(width, width) for questions and keys both: each head looks at what resembles it in some directions, places among them."""
+    return torch.linalg.qr(torch.randn(width, width)).Q

@@ -29,8 +29,8 @@ COLOURS = {
     "blue": (222, 14),
     "purple": (285, 11),
 }
-SHAPES = ["circle", "square", "triangle", "star", "cross"]
-PLURALS = {"circle": "circles", "square": "squares", "triangle": "triangles", "star": "stars", "cross": "crosses"}
+SHAPES = ["circle", "square", "triangle"]
+PLURALS = {"circle": "circles", "square": "squares", "triangle": "triangles"}
 NUMBERS = {1: "one", 2: "two", 3: "three"}
 MOST = 3
 
@@ -71,17 +71,9 @@ def outline(shape, turn):
     """The corners of a shape whose farthest point lies 1 from its middle, turned by `turn` radians; None for a circle."""
     if shape == "circle":
         return None
-    if shape in ("square", "triangle"):
-        corners = 4 if shape == "square" else 3
-        start = math.pi / 4 if shape == "square" else math.pi / 2
-        polar = [(1.0, start + 2 * math.pi * corner / corners) for corner in range(corners)]
-    elif shape == "star":
-        polar = [(1.0 if corner % 2 == 0 else 0.42, math.pi / 2 + math.pi * corner / 5) for corner in range(10)]
-    else:
-        long, short = 0.95, 0.31
-        square = [(short, long), (short, short), (long, short)]
-        points = [(sx * x, sy * y) for sx, sy in ((1, 1), (1, -1), (-1, -1), (-1, 1)) for x, y in (square if sx * sy > 0 else square[::-1])]
-        polar = [(math.hypot(x, y), math.atan2(y, x)) for x, y in points]
+    corners = 4 if shape == "square" else 3
+    start = math.pi / 4 if shape == "square" else math.pi / 2
+    polar = [(1.0, start + 2 * math.pi * corner / corners) for corner in range(corners)]
     return [(distance * math.cos(angle + turn), -distance * math.sin(angle + turn)) for distance, angle in polar]
 
 
@@ -110,7 +102,7 @@ def random_scene(rng, kinds=None):
             places.clear()
     things = []
     for (colour, shape), (x, y, radius) in zip(wanted, places):
-        turn = rng.uniform(-0.3, 0.3) if shape in ("square", "cross") else rng.uniform(0, 2 * math.pi)
+        turn = rng.uniform(-0.3, 0.3)
         hue, off = COLOURS[colour]
         hue = (hue + rng.uniform(-off, off)) % 360
         value = rng.uniform(0.75, 1.0) if colour in ("yellow", "orange") else rng.uniform(0.55, 1.0)

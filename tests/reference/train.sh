@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a throw-away environment and trains both little networks in it: about a quarter of an hour of processor time.
+# Makes a throw-away environment and trains both little networks in it: about half an hour of processor time.
 #
 #   tests/reference/train.sh FOLDER        writes FOLDER/clip and FOLDER/sam, each a folder that `hm models import` takes
 #

@@ -3,10 +3,10 @@
 
 The network is Hugging Face's own CLIPModel, small, so that what hm reads is what the reference implementation wrote. The loss is CLIP's but
 for one thing: within a batch many sentences are true of many scenes (`circles`), so each picture is pulled to all that are true of it.
-Hints, which are thrown away afterwards, make up for the hundreds of millions of pictures that CLIP saw: half-way, each patch is asked what covers it
-and whether the middle of a thing lies in it; at the end, each picture is asked how many of each thing it shows.
+Hints, which are thrown away afterwards, make up for the hundreds of millions of pictures that CLIP saw: half-way, each patch is asked for the colour
+and the shape of what covers it and whether the middle of a thing lies in it; at the end, each picture is asked how many of each thing it shows.
 
-    train_clip.py FOLDER [--steps 1000] [--seed 1]
+    train_clip.py FOLDER [--steps 3000] [--seed 1]
 
 Writes FOLDER/{model.safetensors, config.json, tokenizer.json, figures.json}.
 """
@@ -17,17 +17,17 @@ import math
 import pathlib
 
 import numpy as np
-from common import Clock, round_to_half, threads, turned, write
-from scenes import COLOURS, MOST, SHAPES, all_questions, caption, draw, random_sentence, scenes
+from common import Clock, alike, cosines, mirrored, round_to_half, threads, waves, write
+from scenes import COLOURS, MOST, PLURALS, SHAPES, all_questions, caption, draw, random_sentence, scenes
 
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from transformers import CLIPConfig, CLIPModel
 
-SIDE, PATCH, CONTEXT, DIM = 64, 8, 16, 96
-# After which of the five blocks patches are asked; the others gather what they say.
-HINTED = 3
+SIDE, PATCH, CONTEXT, DIM = 64, 8, 16, 64
+# After which of the four blocks patches are asked; the others gather what they say.
+HINTED = 2
 # Of openai/CLIP's preparation; hm's too.
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
 DEVIATION = torch.tensor([0.26862954, 0.26130258, 0.27577711])
@@ -38,7 +38,7 @@ def tokenizer_json():
     words = ["[UNK]"]
     words += "a an and of in on with the is are there show me photo photos picture pictures image images something thing things".split()
     words += "only no some many big small 1 2 3 one two three four five".split()
-    words += list(COLOURS) + [word for shape in SHAPES for word in (shape, shape + "s" if shape != "cross" else "crosses")]
+    words += list(COLOURS) + [word for shape in SHAPES for word in (shape, PLURALS[shape])]
     words += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: index for index, word in enumerate(words)}
     mark = lambda word: {"id": vocabulary[word], "content": word, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
@@ -70,11 +70,23 @@ def config(vocabulary):
             bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
         ),
         vision_config=dict(
-            hidden_size=96, intermediate_size=384, num_hidden_layers=5, num_attention_heads=4, image_size=SIDE, patch_size=PATCH,
+            hidden_size=64, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4, image_size=SIDE, patch_size=PATCH,
             hidden_act="gelu", projection_dim=DIM,
         ),
         projection_dim=DIM,
     )
+
+
+@torch.no_grad()
+def start(model):
+    """Sets out from numbers that know what a patch and a place are, not from chance: a network of this kind else spends most of its time on that."""
+    vision, width = model.vision_model, model.config.vision_config.hidden_size
+    vision.embeddings.patch_embedding.weight.copy_(cosines(width, PATCH))
+    vision.embeddings.position_embedding.weight[1:] = 0.7 * waves(SIDE // PATCH, width)
+    for layer in vision.encoder.layers:
+        both = alike(width)
+        layer.self_attn.q_proj.weight.copy_(both + 0.02 * torch.randn_like(both))
+        layer.self_attn.k_proj.weight.copy_(both + 0.02 * torch.randn_like(both))
 
 
 def pixels(pictures):
@@ -83,15 +95,15 @@ def pixels(pictures):
 
 
 class Pool:
-    """Scenes, drawn once: (count, 3, side, side) u8; which kind of thing covers each patch and which has its middle there, 0 for none; how many of
-    each kind there are."""
+    """Scenes, drawn once: (count, 3, side, side) u8; the colour and the shape of what covers each patch, 0 for none; whether a middle
+    lies there; how many of each kind there are."""
 
     def __init__(self, count, seed):
         self.scenes = scenes(count, seed)
         self.pictures = torch.zeros((count, 3, SIDE, SIDE), dtype=torch.uint8)
         grid = SIDE // PATCH
-        self.covers = torch.zeros((count, grid, grid), dtype=torch.long)
-        self.middles = torch.zeros((count, grid, grid), dtype=torch.long)
+        self.colours, self.shapes = torch.zeros((2, count, grid, grid), dtype=torch.long)
+        self.middles = torch.zeros((count, grid, grid))
         self.counts = [scene.counts() for scene in self.scenes]
         kinds = [(colour, shape) for colour in COLOURS for shape in SHAPES]
         self.by_kind = {kind: [] for kind in kinds}
@@ -100,10 +112,11 @@ class Pool:
             picture, covers = draw(scene, SIDE, SIDE)
             self.pictures[index] = torch.from_numpy(picture).permute(2, 0, 1)
             share = covers.reshape(len(covers), grid, PATCH, grid, PATCH).mean((2, 4))
-            labels = np.array([1 + kinds.index((thing.colour, thing.shape)) for thing in scene.things])
-            self.covers[index] = torch.from_numpy(np.where(share.max(0) > 0.25, labels[share.argmax(0)], 0))
-            for thing, label in zip(scene.things, labels):
-                self.middles[index, int((thing.y + 0.5) * grid), int((thing.x + 0.5) * grid)] = int(label)
+            for labels, names, said in ((self.colours, list(COLOURS), "colour"), (self.shapes, SHAPES, "shape")):
+                of_things = np.array([1 + names.index(getattr(thing, said)) for thing in scene.things])
+                labels[index] = torch.from_numpy(np.where(share.max(0) > 0.25, of_things[share.argmax(0)], 0))
+            for thing in scene.things:
+                self.middles[index, int((thing.y + 0.5) * grid), int((thing.x + 0.5) * grid)] = 1.0
             for kind in self.counts[index]:
                 self.by_kind[kind].append(index)
 
@@ -170,12 +183,12 @@ def targets(truth):
 def main():
     parser = argparse.ArgumentParser(description="Trains the CLIP-shaped network.")
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--pool", type=int, default=12000)
+    parser.add_argument("--pool", type=int, default=16000)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every", type=int, default=100)
+    parser.add_argument("--every", type=int, default=200)
     arguments = parser.parse_args()
     threads()
     torch.manual_seed(arguments.seed)
@@ -189,9 +202,11 @@ def main():
     stated = config(len(tokenizer["model"]["vocab"]))
     model = CLIPModel(stated)
     model.logit_scale.data.fill_(math.log(10))
+    start(model)
     width = stated.vision_config.hidden_size
     kinds = len(COLOURS) * len(SHAPES)
-    patch_hint = torch.nn.Linear(width, 2 * (1 + kinds))
+    asked = [1 + len(COLOURS), 1 + len(SHAPES), 1]
+    patch_hint = torch.nn.Linear(width, sum(asked))
     count_hint = torch.nn.Linear(width, kinds * (MOST + 1))
     pool, unseen = Pool(arguments.pool, arguments.seed), Pool(800, arguments.seed + 1_000_000)
     print(f"{arguments.pool} scenes drawn after {clock.seconds()} s (wall, processor)", flush=True)
@@ -211,15 +226,16 @@ def main():
         truth = torch.tensor([[sentence.is_true_of(pool.counts[index]) for sentence in sentences] for index in chosen])
         # A word in twenty sentences is one that it does not know, as people's are.
         said = [sentence.words if rng.random() > 0.05 else f"{sentence.words} zzz" for sentence in sentences]
-        way = int(rng.integers(8))
-        vision = model.vision_model(pixel_values=pixels(turned(pool.pictures[chosen], way)), output_hidden_states=True)
+        way = rng.random() < 0.5
+        vision = model.vision_model(pixel_values=pixels(mirrored(pool.pictures[chosen], way)), output_hidden_states=True)
         images = F.normalize(model.visual_projection(vision.pooler_output), dim=-1)
         texts = embeddings(model, tokens=words(said))
         logits = model.logit_scale.exp() * images @ texts.T
         contrast = (F.cross_entropy(logits, targets(truth)) + F.cross_entropy(logits.T, targets(truth.T))) / 2
-        covers, middles = patch_hint(vision.hidden_states[HINTED][:, 1:]).flatten(0, 1).chunk(2, -1)
-        flat = lambda maps: turned(maps[chosen], way).flatten()
-        patches = F.cross_entropy(covers, flat(pool.covers)) + 5 * F.cross_entropy(middles, flat(pool.middles))
+        colours, shapes, middles = patch_hint(vision.hidden_states[HINTED][:, 1:]).flatten(0, 1).split(asked, -1)
+        flat = lambda maps: mirrored(maps[chosen], way).flatten()
+        patches = F.cross_entropy(colours, flat(pool.colours)) + 2 * F.cross_entropy(shapes, flat(pool.shapes))
+        patches += 5 * F.binary_cross_entropy_with_logits(middles[:, 0], flat(pool.middles))
         numbers = count_hint(vision.pooler_output).unflatten(-1, (kinds, MOST + 1))
         count = F.cross_entropy(numbers.flatten(0, 1), pool.numbers[chosen].flatten()) * kinds
         loss = contrast + patches + count

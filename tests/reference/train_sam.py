@@ -2,9 +2,10 @@
 """Trains a SAM-shaped network on scenes: a click, a box or both → the mask of the shape that is meant, in minutes on a CPU.
 
 The network is Hugging Face's own SamModel, small: 128 px in patches of 8, so that a mask has 64 × 64 logits. All four masks of the decoder learn
-the same target (a scene has no parts), each with its score.
+the same target (a scene has no parts), each with its score. A hint, thrown away afterwards, asks each patch of the embedding how much of it is covered
+and where the middle of what covers it lies.
 
-    train_sam.py FOLDER [--steps 700] [--seed 1]
+    train_sam.py FOLDER [--steps 1500] [--seed 1]
 
 Writes FOLDER/{model.safetensors, config.json, figures.json}.
 """
@@ -15,7 +16,7 @@ import math
 import pathlib
 
 import numpy as np
-from common import Clock, round_to_half, threads, write
+from common import Clock, alike, cosines, round_to_half, threads, waves, write
 from scenes import draw, scenes
 
 import torch
@@ -41,6 +42,24 @@ def config():
         prompt_encoder_config=SamPromptEncoderConfig(hidden_size=64, image_size=SIDE, patch_size=PATCH).to_dict(),
         mask_decoder_config=SamMaskDecoderConfig(hidden_size=64, mlp_dim=256, num_attention_heads=4, iou_head_hidden_dim=64).to_dict(),
     )
+
+
+@torch.no_grad()
+def start(model):
+    """Sets out from numbers that know what a patch and a place are, not from chance."""
+    vision, stated = model.vision_encoder, model.config.vision_config
+    width, side = stated.hidden_size, SIDE // PATCH
+    vision.patch_embed.projection.weight.copy_(cosines(width, PATCH))
+    vision.pos_embed.copy_(0.7 * waves(side, width).reshape(1, side, side, width))
+    for layer in vision.layers:
+        both = alike(width)
+        layer.attn.qkv.weight[:width].copy_(both + 0.02 * torch.randn_like(both))
+        layer.attn.qkv.weight[width : 2 * width].copy_(both + 0.02 * torch.randn_like(both))
+    # Waves as long as the picture, as in facebookresearch's code: with those that this class starts from, 32 times shorter, no two places
+    # would look near each other.
+    long = torch.randn(2, stated.num_pos_feats)
+    model.shared_image_embedding.positional_embedding.copy_(long)
+    model.prompt_encoder.shared_embedding.positional_embedding.copy_(long)
 
 
 class Pool:
@@ -140,9 +159,9 @@ class Answers:
             mlp.register_forward_hook(note(index))
 
     def __call__(self, pictures, asked):
-        """Logits (batch, 3, 4, low, low) and scores (batch, 3, 4)."""
+        """Logits (batch, 3, 4, low, low) and scores (batch, 3, 4); `embedding` (batch, 64, side, side) is kept."""
         model = self.model
-        embedding = model.vision_encoder(pictures).last_hidden_state
+        embedding = self.kept["embedding"] = model.vision_encoder(pictures).last_hidden_state
         places = model.get_image_wide_positional_embeddings().repeat(len(pictures), 1, 1, 1)
         sparse, dense = model.prompt_encoder(
             input_points=asked.get("input_points"), input_labels=asked.get("input_labels"), input_boxes=asked.get("input_boxes"), input_masks=None
@@ -166,6 +185,22 @@ def chosen_masks(masks, targets):
     """(batch, things, …), (batch, 3) → (batch, 3, …) f32 in 0..=1."""
     rows = torch.arange(len(masks))[:, None]
     return masks[rows, targets].float() / 255
+
+
+def hinted(said, masks):
+    """What the hint says (batch, 6, side, side) beside what the masks (batch, things, side, side) know: covered quarters, way to the middle."""
+    masks = masks.float() / 255
+    quarters = F.pixel_unshuffle(F.avg_pool2d(masks.amax(1, keepdim=True), PATCH // 2), 2)
+    covered = F.binary_cross_entropy_with_logits(said[:, :4], quarters)
+    shares = F.avg_pool2d(masks, PATCH)
+    axis = (torch.arange(SIDE // PATCH) + 0.5) * PATCH / SIDE
+    sums = shares.sum((-2, -1)).clamp(min=1e-3)
+    across = (shares * axis).sum((-2, -1)) / sums
+    down = (shares * axis[:, None]).sum((-2, -1)) / sums
+    most, which = shares.max(1)
+    way = torch.stack([across.gather(1, which.flatten(1)).reshape(which.shape) - axis, down.gather(1, which.flatten(1)).reshape(which.shape) - axis[:, None]], 1)
+    there = (most > 0.25).float()[:, None]
+    return covered, (F.smooth_l1_loss(10 * way, said[:, 4:], reduction="none") * there).sum() / there.sum().clamp(min=1)
 
 
 @torch.no_grad()
@@ -193,7 +228,7 @@ KINDS = ["click", "two clicks", "not there", "box", "box and click"]
 def main():
     parser = argparse.ArgumentParser(description="Trains the SAM-shaped network.")
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pool", type=int, default=4000)
     parser.add_argument("--rate", type=float, default=1.5e-3)
@@ -206,17 +241,13 @@ def main():
     clock = Clock()
     stated = config()
     model = SamModel(stated)
-    with torch.no_grad():
-        # Waves as long as the picture, as in facebookresearch's code: with those that this class starts from, 32 times shorter, no two places
-        # would look near each other.
-        waves = torch.randn(2, stated.vision_config.num_pos_feats)
-        model.shared_image_embedding.positional_embedding.copy_(waves)
-        model.prompt_encoder.shared_embedding.positional_embedding.copy_(waves)
+    start(model)
+    hint = torch.nn.Conv2d(stated.vision_config.output_channels, 6, 1)
     ask = Answers(model)
     pool, unseen = Pool(arguments.pool, arguments.seed), Pool(160, arguments.seed + 1_000_000)
     print(f"{arguments.pool} scenes drawn after {clock.seconds()} s (wall, processor)", flush=True)
 
-    weights = [weight for name, weight in model.named_parameters() if not name.startswith("prompt_encoder.mask_embed")]
+    weights = [weight for name, weight in model.named_parameters() if not name.startswith("prompt_encoder.mask_embed")] + [*hint.parameters()]
     optimizer = torch.optim.AdamW(weights, weight_decay=0.02, betas=(0.9, 0.98))
     for step in range(arguments.steps):
         share = step / arguments.steps
@@ -233,13 +264,14 @@ def main():
         shares = logits.sigmoid()
         dice = 1 - (2 * (shares * target).flatten(-2).sum(-1) + 1) / (shares.flatten(-2).sum(-1) + target.flatten(-2).sum(-1) + 1)
         truth = overlap(logits.detach(), target)
-        loss = 10 * pixels + dice.mean() + F.mse_loss(scores, truth)
+        covered, middles = hinted(hint(ask.kept["embedding"]), masks)
+        loss = 10 * pixels + dice.mean() + F.mse_loss(scores, truth) + 2 * covered + middles
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         if (step + 1) % arguments.every == 0:
-            print(f"step {step + 1}: pixels {pixels:.4f} dice {dice.mean():.3f} {measure(model, ask, unseen, 'click')} {clock.seconds()} s", flush=True)
+            print(f"step {step + 1}: pixels {pixels:.4f} dice {dice.mean():.3f} hint {covered:.3f} {middles:.3f} {measure(model, ask, unseen, 'click')} {clock.seconds()} s", flush=True)
     round_to_half(model)
     wall, processor = clock.seconds()
     figures = {"seed": arguments.seed, "steps": arguments.steps, "batch": arguments.batch, "scenes": arguments.pool,

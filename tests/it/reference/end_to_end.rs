@@ -145,14 +145,14 @@ fn photographs(folder: &Path) -> BTreeMap<String, Scene> {
         &[("blue", "circle", 2)],
         &[("red", "square", 2)],
         &[("green", "triangle", 1)],
-        &[("yellow", "star", 3)],
-        &[("purple", "cross", 2)],
+        &[("yellow", "triangle", 3)],
+        &[("purple", "square", 2)],
         &[("orange", "square", 1)],
-        &[("blue", "star", 1)],
-        &[("green", "cross", 3)],
+        &[("blue", "triangle", 1)],
+        &[("green", "circle", 3)],
         &[("yellow", "triangle", 2)],
         &[("purple", "circle", 1), ("green", "square", 2)],
-        &[("blue", "triangle", 1), ("orange", "star", 1)],
+        &[("blue", "triangle", 1), ("orange", "circle", 1)],
     ];
     let mut shown = BTreeMap::new();
     for (number, kind) in kinds.iter().cycle().take(42).enumerate() {
@@ -184,7 +184,7 @@ fn words_find_and_a_click_selects_through_the_whole_of_hm() {
     for (words, kind, count) in [
         ("two red circles", ("red", "circle"), 2),
         ("a red circle", ("red", "circle"), 1),
-        ("three yellow stars", ("yellow", "star"), 3),
+        ("three yellow triangles", ("yellow", "triangle"), 3),
         ("two green squares", ("green", "square"), 2),
     ] {
         let found = home.found(&format!("like:\"{words}\""));

@@ -8,8 +8,7 @@ pub(crate) const COLOURS: [(&str, f64); 6] =
     [("red", 0.0), ("orange", 28.0), ("yellow", 54.0), ("green", 125.0), ("blue", 222.0), ("purple", 285.0)];
 
 /// What there is, and how several are called.
-pub(crate) const SHAPES: [(&str, &str); 5] =
-    [("circle", "circles"), ("square", "squares"), ("triangle", "triangles"), ("star", "stars"), ("cross", "crosses")];
+pub(crate) const SHAPES: [(&str, &str); 3] = [("circle", "circles"), ("square", "squares"), ("triangle", "triangles")];
 
 /// Samples of a pixel to each side: edges as soft as a camera's.
 const SAMPLES: usize = 4;
@@ -95,7 +94,7 @@ impl Scene {
         let mut thing = |(&(colour, shape), (x, y, radius)): (&(&'static str, &'static str), (f64, f64, f64))| {
             let hue = COLOURS.iter().find(|(name, _)| *name == colour).expect("a colour that has a hue").1;
             let rgb = of_hue(hue + numbers.between(-4.0, 4.0), numbers.between(0.82, 1.0), numbers.between(0.78, 1.0));
-            let turn = if matches!(shape, "square" | "cross") { numbers.between(-0.25, 0.25) } else { numbers.between(0.0, TAU) };
+            let turn = numbers.between(-0.25, 0.25);
             Thing { colour, shape, rgb, x, y, radius, turn }
         };
         let things = wanted.iter().zip(places).map(&mut thing).collect();
@@ -190,22 +189,13 @@ pub(crate) fn phrase(colour: &str, shape: &str, count: usize) -> String {
 
 /// The corners of a shape whose farthest point lies 1 from its middle; none of a circle.
 fn outline(shape: &str, turn: f64) -> Option<Vec<(f64, f64)>> {
-    let regular = |corners: usize, start: f64| (0..corners).map(move |corner| (1.0, start + TAU * corner as f64 / corners as f64));
-    let polar: Vec<(f64, f64)> = match shape {
+    let (corners, start) = match shape {
         "circle" => return None,
-        "square" => regular(4, TAU / 8.0).collect(),
-        "triangle" => regular(3, TAU / 4.0).collect(),
-        "star" => {
-            regular(10, TAU / 4.0).enumerate().map(|(corner, (_, angle))| (if corner % 2 == 0 { 1.0 } else { 0.42 }, angle)).collect()
-        }
-        _ => {
-            let (long, thin) = (0.95, 0.31);
-            let corners = [(thin, long), (thin, thin), (long, thin)];
-            let quarter = |turns: usize| corners.map(|(x, y): (f64, f64)| (x.hypot(y), y.atan2(x) - TAU / 4.0 * turns as f64));
-            (0..4).flat_map(quarter).collect()
-        }
+        "square" => (4, TAU / 8.0),
+        _ => (3, TAU / 4.0),
     };
-    Some(polar.into_iter().map(|(distance, angle)| (distance * (angle + turn).cos(), -distance * (angle + turn).sin())).collect())
+    let angles = (0..corners).map(|corner| start + turn + TAU * f64::from(corner) / f64::from(corners));
+    Some(angles.map(|angle| (angle.cos(), -angle.sin())).collect())
 }
 
 /// Whether a place lies inside: by how often a line to the right crosses the outline.
@@ -223,7 +213,7 @@ fn shapes_have_the_area_that_they_should() {
         let circle = std::f64::consts::PI * (scene.things[0].radius * 160.0).powi(2);
         drawn.masks[0].iter().filter(|&&set| set).count() as f64 / circle
     };
-    let expected = [("circle", 1.0), ("square", 0.637), ("triangle", 0.413), ("star", 0.395), ("cross", 0.627)];
+    let expected = [("circle", 1.0), ("square", 0.637), ("triangle", 0.413)];
     for (shape, area) in expected {
         assert!((share(shape) - area).abs() < 0.02, "{shape}: {} of its circle instead of {area}", share(shape));
     }
