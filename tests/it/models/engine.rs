@@ -145,8 +145,8 @@ fn regions_are_in_the_pictures_own_pixels_the_surest_first() {
                 assert!(around.left_px + 1.0 >= bounds.left_px && around.right_px <= bounds.right_px + 1.0, "{around:?} in {bounds:?}");
             }
         }
-        assert_eq!(&detector.detect(&[*picture]).unwrap()[0], answer, "alone as in a batch");
     }
+    assert_eq!(detector.detect(&pictures[1..2]).unwrap()[0], together[1], "alone as in a batch");
     let found: usize = together.iter().map(|answer| if let Answer::Regions { regions, .. } = answer { regions.len() } else { 0 }).sum();
     println!("{found} regions on stripes");
     assert!(found > 0, "nothing was looked at");

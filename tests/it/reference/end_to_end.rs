@@ -194,7 +194,7 @@ fn words_find_and_a_click_selects_through_the_whole_of_hm() {
         assert_eq!(found.iter().take(3).filter(is_right).count(), 3, "{words}: {captions:?}");
     }
 
-    for (name, image) in home.found("like:\"two red circles\"").iter().take(3) {
+    for (name, image) in home.found("like:\"two red circles\"").iter().take(2) {
         let scene = &shown[name];
         let thing = &scene.things[1];
         let (width, height) = if name[4..].parse::<usize>().unwrap() % 3 == 1 { (480, 640) } else { (640, 480) };
