@@ -16,7 +16,7 @@ use askama::Template;
 use self::form::{Asked, asked};
 pub(super) use self::form::{flag, in_words};
 pub(super) use self::progress::{UnderWay, progress, tell};
-pub(super) use self::words::{change_words, color_words, field_words, offset_words, place_name, place_words, value_words};
+pub(super) use self::words::{change_words, color_words, field_words, number_of_stars, offset_words, place_name, place_words, value_words};
 use super::{
     State, WebError, Who,
     error::or_not_found,

@@ -8,6 +8,7 @@ use crate::{
     db::duplicates::{Apart, Group, Kind, Member, MemberFile},
     models::ImageId,
     web::{
+        edits::number_of_stars,
         image::size_words,
         page::{self, photos},
         tiles,
@@ -160,12 +161,7 @@ fn facts(member: &Member, files: &[MemberFile]) -> Vec<Fact> {
 }
 
 fn rating_words(rating: Option<i16>, pick: &str) -> String {
-    let stars = match rating {
-        None | Some(0) => "none".to_owned(),
-        Some(1) => "1 star".to_owned(),
-        Some(-1) => "rejected".to_owned(),
-        Some(stars) => format!("{stars} stars"),
-    };
+    let stars = number_of_stars(rating.and_then(|rating| i8::try_from(rating).ok()));
     if pick == "picked" { format!("{stars}, picked") } else { stars }
 }
 
