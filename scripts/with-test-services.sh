@@ -66,6 +66,9 @@ synchronous_commit = off
 wal_level = minimal
 max_wal_senders = 0
 jit = off
+# What the planner goes by, as in a cluster of hm's own: tests hold it to its plans.
+random_page_cost = 1.1
+work_mem = 32MB
 END
 (guarded INT ${identity[@]+"${identity[@]}"} "$bin/postgres" -D "$dir/data") >"$dir/postgres.log" 2>&1 &
 postgres_pid=$!
