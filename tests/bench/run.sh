@@ -14,6 +14,7 @@
 #   HM_BENCH_VECTORS=1000000  vectors of the rows about likeness
 #   HM_BENCH_SIDECARS=300   moments of the library whose sidecars are written
 #   HM_BENCH_PROGRAM=…      an hm that is built already
+#   HM_BENCH_QUEUE_SPEED=…  examples/queue_speed, built already
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PYTHONDONTWRITEBYTECODE=1

@@ -14,7 +14,6 @@ mod interleaving;
 mod lanes;
 mod memory;
 mod outcomes;
-mod throughput;
 mod tools;
 mod versions;
 mod workers;
