@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::clip::{activation, check_patches, check_sizes};
 use super::input;
-use super::ops_elementwise::Activation;
+use super::ops::Activation;
 use super::transformer::{Block, BlockConfig, BlockNames, Mask, Norm, PatchEmbedding, resized_positions, unit_length, with_first_token};
 use super::{InferError, Result};
 

@@ -65,6 +65,16 @@ impl InferError {
     }
 }
 
+/// For networks that are written in Candle's terms.
+impl From<InferError> for candle_core::Error {
+    fn from(error: InferError) -> Self {
+        match error {
+            InferError::Candle(error) => error,
+            other => Self::msg(other),
+        }
+    }
+}
+
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, InferError>;
 

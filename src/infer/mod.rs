@@ -9,7 +9,6 @@ pub mod input;
 pub mod kept;
 pub mod manifest;
 pub mod ops;
-pub mod ops_elementwise;
 pub mod pull;
 pub mod sam;
 pub mod sam2;

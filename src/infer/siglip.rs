@@ -13,7 +13,7 @@ use super::clip::{activation, check_patches, check_sizes};
 use super::input;
 use super::transformer::{Block, BlockConfig, CLIP_NAMES, Mask, Norm, PatchEmbedding, Projection, unit_length};
 use super::{InferError, Result};
-use crate::infer::ops_elementwise::Activation;
+use crate::infer::ops::Activation;
 
 /// Both encoders.
 #[derive(Debug, Clone)]
@@ -217,7 +217,7 @@ impl PoolingHead {
         let attention = vb.pp("attention");
         let weight = attention.get((3 * dim, dim), "in_proj_weight")?;
         let bias = attention.get(3 * dim, "in_proj_bias")?;
-        let part = |index: usize| Projection::new(&weight.narrow(0, index * dim, dim)?, bias.narrow(0, index * dim, dim)?.contiguous()?);
+        let part = |index: usize| Projection::new(&weight.narrow(0, index * dim, dim)?, &bias.narrow(0, index * dim, dim)?);
         let query = part(0)?.forward(&vb.get((1, 1, dim), "probe")?)?;
         Ok(Self {
             query: (query.reshape((1, heads, 1, width))? * (width as f64).sqrt().recip())?,

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::infer::ops_elementwise::Activation;
+use crate::infer::ops::Activation;
 use crate::infer::transformer::BlockConfig;
 use crate::infer::{InferError, Result};
 

@@ -14,15 +14,27 @@ pub enum Activation {
     None,
     /// `x σ(x)`.
     Silu,
-    /// `x Φ(x)`, exact.
+    /// `x Φ(x)`, exact: LAION's CLIP, DINOv2, SAM.
     Gelu,
     /// `x σ(1.702 x)`, as OpenAI's CLIP has it.
     QuickGelu,
+    /// `x Φ(x)` by the hyperbolic tangent, as SigLIP has it.
+    GeluTanh,
     /// `max(x, 0)`.
     Relu,
 }
 
 impl Activation {
+    /// The activation that a Hugging Face `config.json` calls `hidden_act`, or none if it is not one of ours.
+    pub fn from_hidden_act(name: &str) -> Option<Self> {
+        match name {
+            "quick_gelu" => Some(Self::QuickGelu),
+            "gelu" => Some(Self::Gelu),
+            "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" => Some(Self::GeluTanh),
+            _ => None,
+        }
+    }
+
     /// The same shape, each value through the activation.
     ///
     /// # Errors
@@ -43,6 +55,7 @@ impl Activation {
             Self::Silu => x.silu()?,
             Self::Gelu if x.dtype() == DType::BF16 => x.to_dtype(DType::F32)?.gelu_erf()?.to_dtype(DType::BF16)?,
             Self::Gelu => x.gelu_erf()?,
+            Self::GeluTanh => x.gelu()?,
             Self::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
             Self::Relu => x.relu()?,
         })

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::{
     Activation,
-    gemm::{self, Panels, Rows, Segments},
+    gemm::{self, Panels, Residual, Rows, Segments},
     host,
     map::Backend,
 };
@@ -61,23 +61,48 @@ impl Linear {
     /// # Errors
     /// `BadInput` when the last axis has another length.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_then(x, self.activation, None)
+    }
+
+    /// With another activation than its own: `activation(x Wᵀ + b + residual)`; `residual` has as many values as the result.
+    ///
+    /// # Errors
+    /// `BadInput` when the last axis has another length, or `residual` another number of values.
+    pub fn forward_then(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
         let inputs = x.dim(D::Minus1)?;
         if inputs != self.inputs {
             return Err(InferError::BadInput(format!("expected {} values in the last axis, got {inputs}", self.inputs)));
         }
-        let panels = match &self.weights {
-            Weights::Stock(linear) => return self.activation.apply(&candle_nn::Module::forward(linear, x)?),
-            Weights::Own(panels) => panels,
-        };
         let mut shape = x.dims().to_vec();
         if let Some(last) = shape.last_mut() {
             *last = self.outputs;
         }
+        let panels = match &self.weights {
+            Weights::Stock(linear) => {
+                // One product of two matrices: Candle would copy the weight for each of the other axes.
+                let rows = x.elem_count() / inputs.max(1);
+                let sums = candle_nn::Module::forward(linear, &x.contiguous()?.reshape((rows, inputs))?)?.reshape(shape)?;
+                let sums = match residual {
+                    Some(residual) => (residual.reshape(sums.shape())? + sums)?,
+                    None => sums,
+                };
+                return activation.apply(&sums);
+            }
+            Weights::Own(panels) => panels,
+        };
         let mut out = vec![0.0f32; x.elem_count() / inputs.max(1) * self.outputs];
         host::with_values(x, |data| {
             let source = Lines { rows: Rows { data, first: 0, pitch: inputs, width: inputs }, lengths: [inputs] };
-            gemm::multiply(panels, &source, self.activation, None, &mut out);
-        })?;
+            match residual {
+                None => gemm::multiply(panels, &source, activation, None, &mut out),
+                Some(residual) => host::with_values(residual, |data| {
+                    let rows = Rows::of_residual(data, self.outputs, out.len())?;
+                    gemm::multiply(panels, &source, activation, Some(Residual { rows, is_activated: true }), &mut out);
+                    Ok::<_, InferError>(())
+                })??,
+            }
+            Ok::<_, InferError>(())
+        })??;
         host::tensor(out, &shape)
     }
 }

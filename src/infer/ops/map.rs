@@ -59,7 +59,31 @@ impl Own {
     }
 
     pub(super) fn rows(&self) -> Rows<'_> {
-        Rows { data: self.buffer.floats(), first: self.first, pitch: self.pitch, width: self.channels }
+        self.view().rows()
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        let Self { batch, height, width, channels, first, pitch, .. } = *self;
+        View { data: self.buffer.floats(), batch, height, width, channels, first, pitch }
+    }
+}
+
+/// Feature maps where they lie, channels last: those of a [`Map`], or of a tensor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) batch: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    /// The first channel within `pitch` channels.
+    pub(super) first: usize,
+    pub(super) pitch: usize,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn rows(&self) -> Rows<'a> {
+        Rows { data: self.data, first: self.first, pitch: self.pitch, width: self.channels }
     }
 }
 

@@ -30,7 +30,14 @@ fn same(got: &Tensor, expected: &Tensor) {
 }
 
 fn activation() -> impl Strategy<Value = Activation> {
-    prop::sample::select(vec![Activation::None, Activation::Silu, Activation::Gelu, Activation::QuickGelu, Activation::Relu])
+    prop::sample::select(vec![
+        Activation::None,
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::QuickGelu,
+        Activation::GeluTanh,
+        Activation::Relu,
+    ])
 }
 
 fn both(weight: &Tensor, bias: &Tensor, shape: ConvShape, activation: Activation) -> [(Backend, Conv); 2] {
@@ -140,10 +147,51 @@ proptest! {
         if c > 2 {
             let expected = candle_nn::ops::layer_norm_slow(&x, &scale, &shift, 1e-5).expect("candle runs");
             same(&layer_norm(&x, &scale, &shift, 1e-5).expect("runs"), &expected);
+            let expected = activation.apply_stock(&expected).expect("candle runs");
+            same(&layer_norm_then(&x, &scale, &shift, 1e-5, activation).expect("runs"), &expected);
         }
         same(&activation.apply(&x).expect("runs"), &activation.apply_stock(&x).expect("candle runs"));
         // A view, not contiguous.
         let view = x.transpose(0, 1).expect("two axes");
         same(&activation.apply(&view).expect("runs"), &activation.apply_stock(&view).expect("candle runs"));
     }
+}
+
+#[test]
+fn activations_follow_their_formulas() {
+    let x: Vec<f32> = (-12_000..=12_000).map(|step| step as f32 / 1000.0).collect();
+    let column = Tensor::from_slice(&x, x.len(), &Device::Cpu).expect("as many values as the shape says");
+    let phi = |x: f64| 0.5 * (1.0 + candle_core::cpu::erf::erf_f64(x / 2f64.sqrt()));
+    let tanh = |x: f64| ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh();
+    for activation in [Activation::Silu, Activation::Gelu, Activation::QuickGelu, Activation::GeluTanh, Activation::Relu] {
+        let got = activation.apply(&column).and_then(|y| Ok(y.to_vec1::<f32>()?)).expect("runs");
+        for (&x, got) in x.iter().zip(got) {
+            let wide = f64::from(x);
+            let exact = match activation {
+                Activation::Silu => wide / (1.0 + (-wide).exp()),
+                Activation::Gelu => wide * phi(wide),
+                Activation::QuickGelu => wide / (1.0 + (-1.702 * wide).exp()),
+                Activation::GeluTanh => 0.5 * wide * (1.0 + tanh(wide)),
+                Activation::Relu => wide.max(0.0),
+                Activation::None => wide,
+            };
+            assert!((f64::from(got) - exact).abs() < 5e-7 * (1.0 + wide.abs()), "{activation:?}({x}) = {got}, not {exact}");
+        }
+    }
+}
+
+#[test]
+fn few_rows_are_computed_as_among_many() {
+    // Alone, a few rows are computed with the outputs shared between threads; among many, with the rows shared.
+    let (rows, many, inner, outputs) = (5, 129, 601, 703);
+    let (weight, bias, x) = (tensor(&[outputs, inner], 1), tensor(&[outputs], 2), tensor(&[many, inner], 3));
+    let residual = tensor(&[many, outputs], 4);
+    let linear = Linear::new(&weight, Some(&bias), Activation::None, Backend::Own).expect("a layer");
+    let first = |x: &Tensor| x.narrow(0, 0, rows).and_then(|x| x.contiguous()).expect("rows");
+    let values = |x: &Tensor| x.flatten_all().and_then(|x| x.to_vec1::<f32>()).expect("floats");
+    let among = linear.forward_then(&x, Activation::Gelu, Some(&residual)).expect("runs");
+    let alone = linear.forward_then(&first(&x), Activation::Gelu, Some(&first(&residual))).expect("runs");
+    assert_eq!(values(&first(&among)), values(&alone));
+    let product = x.matmul(&weight.t().expect("two axes")).and_then(|y| y.broadcast_add(&bias)).expect("candle runs");
+    same(&among, &Activation::Gelu.apply_stock(&(product + residual).expect("one shape")).expect("candle runs"));
 }

@@ -1,16 +1,13 @@
-//! The inner loops that Candle runs serially or with copies: what follows a matrix product, norms, depthwise and patch
-//! convolutions, attention in windows. Plain loops over slices of f32, spread over rayon's threads and compiled for the widest
-//! vectors the processor has. Apart, because [`super::layers`] decides when they are used: they know slices and sizes, no tensors.
+//! Attention in windows, which Candle runs with copies. Plain loops over slices of f32, spread over rayon's threads and compiled for
+//! the widest vectors the processor has. Apart, because [`super::layers`] decides when they are used: they know slices and sizes, no
+//! tensors.
 //!
 //! All activations lie channels last, so that every loop runs along the channels of one pixel.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::layers::Activation;
-
-/// How many numbers one task of a thread pool works on at least: below this, handing over costs more than it brings.
-const TASK_LEN: usize = 16 * 1024;
+use crate::infer::ops::exp;
 
 /// Channels kept in registers at once.
 const LANES: usize = 32;
@@ -49,140 +46,6 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// The exponential function within 2 units in the last place for what a softmax asks (arguments of at most 0).
-///
-/// # Source
-/// Range reduction by Cody and Waite; polynomial of Cephes' `expf`.
-#[inline(always)]
-fn exp<const FUSED: bool>(x: f32) -> f32 {
-    /// Adding 1.5 · 2^23 rounds to a whole number, which then stands in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.0, 88.0);
-    let shifted = multiply_add::<FUSED>(x, std::f32::consts::LOG2_E, ROUND);
-    let whole = shifted - ROUND;
-    let rest = multiply_add::<FUSED>(whole, -0.693_359_4, x);
-    let rest = multiply_add::<FUSED>(whole, 2.121_944_4e-4, rest);
-    let mut y = 1.987_569_1e-4;
-    for factor in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        y = multiply_add::<FUSED>(y, rest, factor);
-    }
-    let y = multiply_add::<FUSED>(y, rest * rest, rest + 1.0);
-    y * f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000))
-}
-
-/// The error function within 3e-7.
-///
-/// # Source
-/// The rational approximation that Eigen and XLA use in single precision.
-#[inline(always)]
-fn erf<const FUSED: bool>(x: f32) -> f32 {
-    let x = x.clamp(-3.832_507, 3.832_507);
-    let square = x * x;
-    let mut above = 0.000_229_050_65;
-    for factor in [0.003_408_291_1, 0.050_955_694, 0.185_208_32, std::f32::consts::FRAC_2_SQRT_PI] {
-        above = multiply_add::<FUSED>(above, square, factor);
-    }
-    let mut below = -1.179_160_3e-7;
-    for factor in [2.354_796_6e-5, 1.017_962_6e-3, 1.407_047_e-2, 1.109_850_5e-1, 4.974_692e-1, 1.0] {
-        below = multiply_add::<FUSED>(below, square, factor);
-    }
-    x * above / below
-}
-
-#[inline(always)]
-fn activate<const FUSED: bool>(activation: Activation, x: f32) -> f32 {
-    match activation {
-        Activation::None => x,
-        Activation::Relu => x.max(0.0),
-        Activation::Gelu => 0.5 * x * (1.0 + erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2)),
-    }
-}
-
-/// Rows of `width` that make one task.
-fn rows_per_task(width: usize) -> usize {
-    (TASK_LEN / width.max(1)).max(1)
-}
-
-/// `rows = activation(rows + bias + residual)`, in place. `bias` has the length of a row, `residual` that of `rows`.
-pub(super) fn finish(rows: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activation: Activation) {
-    let task_len = rows_per_task(bias.len()) * bias.len();
-    rows.par_chunks_mut(task_len).enumerate().for_each(|(task, rows)| {
-        let residual = residual.map(|all| &all[task * task_len..task * task_len + rows.len()]);
-        run(FinishRows { rows, bias, residual, activation });
-    });
-}
-
-struct FinishRows<'a> {
-    rows: &'a mut [f32],
-    bias: &'a [f32],
-    residual: Option<&'a [f32]>,
-    activation: Activation,
-}
-
-impl Kernel for FinishRows<'_> {
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        finish_rows::<FUSED>(self.rows, self.bias, self.residual, self.activation);
-    }
-}
-
-#[inline(always)]
-fn finish_rows<const FUSED: bool>(rows: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activation: Activation) {
-    if let Some(residual) = residual {
-        for (row, residual) in rows.chunks_exact_mut(bias.len()).zip(residual.chunks_exact(bias.len())) {
-            for ((x, bias), residual) in row.iter_mut().zip(bias).zip(residual) {
-                *x += bias + residual;
-            }
-        }
-    } else {
-        for row in rows.chunks_exact_mut(bias.len()) {
-            for (x, bias) in row.iter_mut().zip(bias) {
-                *x += bias;
-            }
-        }
-    }
-    match activation {
-        Activation::None => {}
-        Activation::Relu => {
-            for x in rows {
-                *x = activate::<FUSED>(Activation::Relu, *x);
-            }
-        }
-        Activation::Gelu => {
-            for x in rows {
-                *x = activate::<FUSED>(Activation::Gelu, *x);
-            }
-        }
-    }
-}
-
-/// Norms every row of `weight.len()` to mean 0 and variance 1, then scales and shifts it.
-pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, activation: Activation) -> Vec<f32> {
-    let width = weight.len();
-    let task_len = rows_per_task(width) * width;
-    let mut out = vec![0.0; rows.len()];
-    out.par_chunks_mut(task_len).zip(rows.par_chunks(task_len)).for_each(|(out, rows)| {
-        run(NormRows { out, rows, weight, bias, epsilon, activation });
-    });
-    out
-}
-
-struct NormRows<'a> {
-    out: &'a mut [f32],
-    rows: &'a [f32],
-    weight: &'a [f32],
-    bias: &'a [f32],
-    epsilon: f32,
-    activation: Activation,
-}
-
-impl Kernel for NormRows<'_> {
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        norm_rows::<FUSED>(self.out, self.rows, self.weight, self.bias, self.epsilon, self.activation);
-    }
-}
-
 /// Sums in sixteen strands, which vectorises and loses less than one strand does.
 #[inline(always)]
 fn sum_of<const FUSED: bool>(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
@@ -195,155 +58,6 @@ fn sum_of<const FUSED: bool>(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
         }
     }
     sums.iter().sum::<f32>() + rest
-}
-
-#[inline(always)]
-fn norm_rows<const FUSED: bool>(out: &mut [f32], rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, activation: Activation) {
-    let width = weight.len();
-    for (out, row) in out.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
-        let mean = sum_of::<FUSED>(row, |x| x) / width as f32;
-        let variance = sum_of::<FUSED>(row, |x| (x - mean) * (x - mean)) / width as f32;
-        let scale = 1.0 / (variance + epsilon).sqrt();
-        for (((out, x), weight), bias) in out.iter_mut().zip(row).zip(weight).zip(bias) {
-            *out = multiply_add::<FUSED>((x - mean) * scale, *weight, *bias);
-        }
-    }
-    if activation != Activation::None {
-        for x in out {
-            *x = activate::<FUSED>(activation, *x);
-        }
-    }
-}
-
-/// Sizes of a convolution over `(batch, height, width, channels)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ConvShape {
-    pub(super) batch: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
-}
-
-impl ConvShape {
-    pub(super) fn out_height(&self) -> usize {
-        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
-    }
-
-    pub(super) fn out_width(&self) -> usize {
-        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
-    }
-
-    /// The row or column of the input under tap `tap` of output `out`, unless it is padding.
-    #[inline(always)]
-    fn source(&self, out: usize, tap: usize, size: usize) -> Option<usize> {
-        (out * self.stride + tap).checked_sub(self.padding).filter(|&at| at < size)
-    }
-}
-
-/// Lays the patch under every output pixel out as a row: `(batch · out_height · out_width, kernel · kernel · channels)`.
-pub(super) fn patches(input: &[f32], shape: ConvShape) -> Vec<f32> {
-    let (out_height, out_width) = (shape.out_height(), shape.out_width());
-    let tap_len = shape.channels;
-    let patch_len = shape.kernel * shape.kernel * tap_len;
-    let mut out = vec![0.0; shape.batch * out_height * out_width * patch_len];
-    out.par_chunks_mut(out_width * patch_len).enumerate().for_each(|(row, out)| {
-        let (image, y) = (row / out_height, row % out_height);
-        for ky in 0..shape.kernel {
-            let Some(from_y) = shape.source(y, ky, shape.height) else { continue };
-            let line = &input[(image * shape.height + from_y) * shape.width * tap_len..][..shape.width * tap_len];
-            for (x, patch) in out.chunks_exact_mut(patch_len).enumerate() {
-                // The taps of one kernel row lie side by side in the input too: one copy takes those inside the image.
-                let first = shape.padding.saturating_sub(x * shape.stride).min(shape.kernel);
-                let last = (shape.width + shape.padding).saturating_sub(x * shape.stride).min(shape.kernel);
-                if first < last {
-                    let from_x = x * shape.stride + first - shape.padding;
-                    let taps = (last - first) * tap_len;
-                    patch[(ky * shape.kernel + first) * tap_len..][..taps].copy_from_slice(&line[from_x * tap_len..][..taps]);
-                }
-            }
-        }
-    });
-    out
-}
-
-/// A convolution of every channel with a kernel of its own. `weight` is `(kernel · kernel, channels)`.
-pub(super) fn depthwise(input: &[f32], weight: &[f32], bias: &[f32], shape: ConvShape, activation: Activation) -> Vec<f32> {
-    let (out_height, out_width) = (shape.out_height(), shape.out_width());
-    let mut out = vec![0.0; shape.batch * out_height * out_width * shape.channels];
-    out.par_chunks_mut(out_width * shape.channels).enumerate().for_each(|(row, out)| {
-        let (image, y) = (row / out_height, row % out_height);
-        let image = &input[image * shape.height * shape.width * shape.channels..][..shape.height * shape.width * shape.channels];
-        run(DepthwiseRow { out, image, weight, bias, shape: &shape, y, activation });
-    });
-    out
-}
-
-struct DepthwiseRow<'a> {
-    out: &'a mut [f32],
-    image: &'a [f32],
-    weight: &'a [f32],
-    bias: &'a [f32],
-    shape: &'a ConvShape,
-    y: usize,
-    activation: Activation,
-}
-
-impl Kernel for DepthwiseRow<'_> {
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        depthwise_row::<FUSED>(self.out, self.image, self.weight, self.bias, self.shape, self.y, self.activation);
-    }
-}
-
-#[inline(always)]
-fn depthwise_row<const FUSED: bool>(
-    out: &mut [f32],
-    image: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    shape: &ConvShape,
-    y: usize,
-    activation: Activation,
-) {
-    let channels = shape.channels;
-    for (x, out) in out.chunks_exact_mut(channels).enumerate() {
-        let mut from = 0;
-        while from < channels {
-            let lanes = (channels - from).min(LANES);
-            let mut sums = [0.0_f32; LANES];
-            sums[..lanes].copy_from_slice(&bias[from..from + lanes]);
-            for ky in 0..shape.kernel {
-                let Some(from_y) = shape.source(y, ky, shape.height) else { continue };
-                for kx in 0..shape.kernel {
-                    let Some(from_x) = shape.source(x, kx, shape.width) else { continue };
-                    let pixel = &image[(from_y * shape.width + from_x) * channels + from..][..lanes];
-                    let factors = &weight[(ky * shape.kernel + kx) * channels + from..][..lanes];
-                    // Sums that never leave the registers need a length known beforehand.
-                    if let (Some(pixel), Some(factors)) = (pixel.first_chunk::<LANES>(), factors.first_chunk::<LANES>()) {
-                        let mut totals = sums;
-                        for lane in 0..LANES {
-                            totals[lane] = multiply_add::<FUSED>(pixel[lane], factors[lane], totals[lane]);
-                        }
-                        sums = totals;
-                    } else {
-                        for ((sum, &x), &factor) in sums.iter_mut().zip(pixel).zip(factors) {
-                            *sum = multiply_add::<FUSED>(x, factor, *sum);
-                        }
-                    }
-                }
-            }
-            if activation != Activation::None {
-                for sum in &mut sums {
-                    *sum = activate::<FUSED>(activation, *sum);
-                }
-            }
-            out[from..from + lanes].copy_from_slice(&sums[..lanes]);
-            from += lanes;
-        }
-    }
 }
 
 /// Where the rows of queries, keys or values lie: `heads` vectors of `head_len`, from `offset` in a row of `row_len`,
@@ -623,7 +337,7 @@ fn softmax<const FUSED: bool>(weights: &mut [f32], index: usize, keys: usize) {
     }
     let most = most.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     for x in weights.iter_mut() {
-        *x = exp::<FUSED>(*x - most);
+        *x = exp(*x - most);
     }
     weights[keys..].fill(0.0);
     let scale = 1.0 / sum_of::<FUSED>(weights, |x| x);

@@ -1,30 +1,19 @@
 //! What the networks of this family are made of: linear layers, norms, convolutions and attention in windows, over tensors with
-//! channels last. On the CPU in f32 they run on [`super::kernels`], anywhere else on Candle's own operations; a test holds the two
-//! together. Apart, because the encoders, the prompt encoder and the decoder share them.
+//! channels last. On the CPU in f32 they run on [`ops`] and [`super::kernels`], anywhere else on Candle's own operations; a test
+//! holds the two together. Apart, because the encoders, the prompt encoder and the decoder share them.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, InplaceOp2, InplaceOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType};
 use candle_nn::VarBuilder;
 
-use super::kernels::{self, Bias, ConvShape, Rows};
+use super::kernels::{self, Bias, Rows};
+pub(crate) use crate::infer::ops::Activation;
+use crate::infer::ops::{self, Backend, ConvShape};
 
-/// What follows a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// Nothing.
-    None,
-    /// max(x, 0).
-    Relu,
-    /// x · Φ(x), by the error function and not by its tanh approximation.
-    Gelu,
-}
-
-impl Activation {
-    fn apply(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::None => Ok(x.clone()),
-            Self::Relu => x.relu(),
-            Self::Gelu => x.gelu_erf(),
-        }
+/// The numbers of a contiguous tensor.
+fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout, what: &'static str) -> Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&f32::cpu_storage_as_slice(storage)?[start..end]),
+        None => candle_core::bail!("{what} takes contiguous tensors, got strides {:?} of shape {:?}", layout.stride(), layout.shape()),
     }
 }
 
@@ -37,22 +26,14 @@ fn is_ours(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
-/// The numbers of a contiguous tensor.
-fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout, what: &'static str) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&f32::cpu_storage_as_slice(storage)?[start..end]),
-        None => candle_core::bail!("{what} takes contiguous tensors, got strides {:?} of shape {:?}", layout.stride(), layout.shape()),
-    }
+/// Who computes with a weight.
+fn backend_of(weight: &Tensor) -> Backend {
+    if is_ours(weight) { Backend::Own } else { Backend::Stock }
 }
 
 /// `x · weightᵀ + bias`, over the last axis.
 #[derive(Debug, Clone)]
-pub(crate) struct Linear {
-    /// `(out, in)`.
-    weight: Tensor,
-    /// `(out)`; zeros where the layer has none.
-    bias: Tensor,
-}
+pub(crate) struct Linear(ops::Linear);
 
 impl Linear {
     /// Reads `weight (out, in)` and, where it is there, `bias (out)`.
@@ -63,11 +44,7 @@ impl Linear {
 
     /// From `weight (out, in)` and `bias (out)`.
     pub(crate) fn of(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
-        let bias = match bias {
-            Some(bias) => bias.contiguous()?,
-            None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
-        };
-        Ok(Self { weight: weight.contiguous()?, bias })
+        Ok(Self(ops::Linear::new(&weight, bias.as_ref(), Activation::None, backend_of(&weight))?))
     }
 
     /// `(…, in) → (…, out)`.
@@ -77,72 +54,12 @@ impl Linear {
 
     /// `activation(x · weightᵀ + bias + residual)`: `(…, in) → (…, out)`; `residual` has as many numbers as the result.
     pub(crate) fn forward_then(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
-        let mut dims = x.dims().to_vec();
-        let input = dims.pop().unwrap_or_default();
-        let rows: usize = dims.iter().product();
-        let product = x.contiguous()?.reshape((rows, input))?.matmul(&self.weight.t()?)?;
-        dims.push(self.weight.dim(0)?);
-        if is_ours(x) {
-            let finish = Finish { activation };
-            match residual {
-                None => product.inplace_op2(&self.bias, &finish)?,
-                Some(residual) => product.inplace_op3(&self.bias, &residual.contiguous()?, &finish)?,
-            }
-            return product.reshape(dims);
-        }
-        let mut sum = product.broadcast_add(&self.bias)?.reshape(dims)?;
-        if let Some(residual) = residual {
-            sum = (sum.clone() + residual.reshape(sum.shape())?)?;
-        }
-        activation.apply(&sum)
+        Ok(self.0.forward_then(x, activation, residual)?)
     }
 
     /// The row that a row of `value` everywhere, as long as the input, becomes: `(out)`.
     pub(crate) fn of_row(&self, row: &Tensor) -> Result<Tensor> {
         self.forward(&row.unsqueeze(0)?)?.squeeze(0)
-    }
-}
-
-/// [`kernels::finish`].
-struct Finish {
-    activation: Activation,
-}
-
-impl Finish {
-    fn run(&self, rows: &mut CpuStorage, layout: &Layout, bias: &[f32], residual: Option<&[f32]>) -> Result<()> {
-        let (Some((start, end)), CpuStorage::F32(rows)) = (layout.contiguous_offsets(), rows) else {
-            candle_core::bail!("a layer's end takes contiguous f32, got {:?}", layout.shape())
-        };
-        kernels::finish(&mut rows[start..end], bias, residual, self.activation);
-        Ok(())
-    }
-}
-
-impl InplaceOp2 for Finish {
-    fn name(&self) -> &'static str {
-        "bias and activation"
-    }
-
-    fn cpu_fwd(&self, rows: &mut CpuStorage, rows_l: &Layout, bias: &CpuStorage, bias_l: &Layout) -> Result<()> {
-        self.run(rows, rows_l, numbers(bias, bias_l, "a bias")?, None)
-    }
-}
-
-impl InplaceOp3 for Finish {
-    fn name(&self) -> &'static str {
-        "bias, residual and activation"
-    }
-
-    fn cpu_fwd(
-        &self,
-        rows: &mut CpuStorage,
-        rows_l: &Layout,
-        bias: &CpuStorage,
-        bias_l: &Layout,
-        residual: &CpuStorage,
-        residual_l: &Layout,
-    ) -> Result<()> {
-        self.run(rows, rows_l, numbers(bias, bias_l, "a bias")?, Some(numbers(residual, residual_l, "a residual")?))
     }
 }
 
@@ -167,14 +84,7 @@ impl LayerNorm {
 
     /// `activation(norm(x))`.
     pub(crate) fn forward_then(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        if is_ours(x) {
-            let norm = Norm { epsilon: self.epsilon as f32, activation };
-            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &norm);
-        }
-        // Candle's fused norm knows no double precision.
-        let norm = if x.dtype() == DType::F64 { candle_nn::ops::layer_norm_slow } else { candle_nn::ops::layer_norm };
-        let normed = norm(&x.contiguous()?, &self.weight, &self.bias, self.epsilon as f32)?;
-        activation.apply(&normed)
+        Ok(ops::layer_norm_then(x, &self.weight, &self.bias, self.epsilon, activation)?)
     }
 
     /// What a row of zeros becomes: `(width)`.
@@ -183,48 +93,30 @@ impl LayerNorm {
     }
 }
 
-/// [`kernels::layer_norm`].
-struct Norm {
-    epsilon: f32,
-    activation: Activation,
-}
-
-impl CustomOp3 for Norm {
-    fn name(&self) -> &'static str {
-        "norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_l: &Layout,
-        weight: &CpuStorage,
-        weight_l: &Layout,
-        bias: &CpuStorage,
-        bias_l: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (weight, bias) = (numbers(weight, weight_l, "a norm")?, numbers(bias, bias_l, "a norm")?);
-        let out = kernels::layer_norm(numbers(x, x_l, "a norm")?, weight, bias, self.epsilon, self.activation);
-        Ok((CpuStorage::F32(out), x_l.shape().clone()))
-    }
-}
-
-/// A square convolution that mixes all channels: patches laid out as rows, then a linear layer.
+/// A square convolution over channels last: one that mixes all channels, or one with a kernel for every channel.
 #[derive(Debug, Clone)]
-pub(crate) struct Conv {
-    linear: Linear,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-}
+pub(crate) struct Conv(ops::Conv);
 
 impl Conv {
     /// From `weight (out, in, kernel, kernel)`, as checkpoints have it, and `bias (out)`.
     pub(crate) fn of(weight: &Tensor, bias: Option<Tensor>, stride: usize, padding: usize) -> Result<Self> {
-        let (output, input, kernel, _) = weight.dims4()?;
-        // (out, in, ky, kx) → (out, ky, kx, in)
-        let weight = weight.permute((0, 2, 3, 1))?.reshape((output, kernel * kernel * input))?;
-        Ok(Self { linear: Linear::of(weight, bias)?, kernel, stride, padding })
+        let (outputs, inputs, kernel, _) = weight.dims4()?;
+        Self::with(weight, bias, ConvShape { inputs, outputs, kernel, stride, padding, groups: 1 })
+    }
+
+    /// For every channel a kernel of its own: from `weight (channels, 1, kernel, kernel)` and `bias (channels)`.
+    pub(crate) fn depthwise(weight: &Tensor, bias: Tensor, stride: usize, padding: usize) -> Result<Self> {
+        let (channels, _, kernel, _) = weight.dims4()?;
+        let shape = ConvShape { inputs: channels, outputs: channels, kernel, stride, padding, groups: channels };
+        Self::with(weight, Some(bias), shape)
+    }
+
+    fn with(weight: &Tensor, bias: Option<Tensor>, shape: ConvShape) -> Result<Self> {
+        let bias = match bias {
+            Some(bias) => bias,
+            None => Tensor::zeros(shape.outputs, weight.dtype(), weight.device())?,
+        };
+        Ok(Self(ops::Conv::new(weight, &bias, shape, Activation::None, backend_of(weight))?))
     }
 
     /// Reads `weight (out, in, kernel, kernel)` and, where it is there, `bias`.
@@ -241,128 +133,7 @@ impl Conv {
 
     /// `activation(conv(x) + residual)`.
     pub(crate) fn forward_then(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
-        if (self.kernel, self.stride, self.padding) == (1, 1, 0) {
-            return self.linear.forward_then(x, activation, residual);
-        }
-        let (batch, height, width, channels) = x.dims4()?;
-        let (kernel, stride, padding) = (self.kernel, self.stride, self.padding);
-        let shape = ConvShape { batch, height, width, channels, kernel, stride, padding };
-        let patches = if is_ours(x) { x.contiguous()?.apply_op1_no_bwd(&Patches { shape })? } else { stock_patches(x, shape)? };
-        self.linear.forward_then(&patches, activation, residual)
-    }
-}
-
-/// [`kernels::patches`].
-struct Patches {
-    shape: ConvShape,
-}
-
-impl CustomOp1 for Patches {
-    fn name(&self) -> &'static str {
-        "patches"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, x_l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let shape = self.shape;
-        let out = kernels::patches(numbers(x, x_l, "a convolution")?, shape);
-        let patch_len = shape.kernel * shape.kernel * shape.channels;
-        Ok((CpuStorage::F32(out), (shape.batch, shape.out_height(), shape.out_width(), patch_len).into()))
-    }
-}
-
-/// Every `step`-th line along `axis` from `from` on, `count` of them.
-fn every(x: &Tensor, axis: usize, from: usize, step: usize, count: usize) -> Result<Tensor> {
-    if step == 1 {
-        return x.narrow(axis, from, count);
-    }
-    let places: Vec<u32> = (0..count).map(|index| (from + index * step) as u32).collect();
-    x.index_select(&Tensor::new(places, x.device())?, axis)
-}
-
-/// The taps of a convolution, each `(batch, out_height, out_width, channels)`, row by row of the kernel.
-fn stock_taps(x: &Tensor, shape: ConvShape) -> Result<Vec<Tensor>> {
-    let padded = x.pad_with_zeros(1, shape.padding, shape.padding)?.pad_with_zeros(2, shape.padding, shape.padding)?;
-    let mut taps = Vec::with_capacity(shape.kernel * shape.kernel);
-    for ky in 0..shape.kernel {
-        let lines = every(&padded, 1, ky, shape.stride, shape.out_height())?;
-        for kx in 0..shape.kernel {
-            taps.push(every(&lines, 2, kx, shape.stride, shape.out_width())?);
-        }
-    }
-    Ok(taps)
-}
-
-fn stock_patches(x: &Tensor, shape: ConvShape) -> Result<Tensor> {
-    Tensor::cat(&stock_taps(x, shape)?, 3)
-}
-
-/// A convolution of every channel with a kernel of its own.
-#[derive(Debug, Clone)]
-pub(crate) struct Depthwise {
-    /// `(kernel · kernel, channels)`.
-    weight: Tensor,
-    bias: Tensor,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-}
-
-impl Depthwise {
-    /// From `weight (channels, 1, kernel, kernel)` and `bias (channels)`.
-    pub(crate) fn of(weight: &Tensor, bias: Tensor, stride: usize, padding: usize) -> Result<Self> {
-        let (channels, _, kernel, _) = weight.dims4()?;
-        let weight = weight.reshape((channels, kernel * kernel))?.t()?.contiguous()?;
-        Ok(Self { weight, bias, kernel, stride, padding })
-    }
-
-    /// `(batch, height, width, channels) → (batch, out_height, out_width, channels)`.
-    pub(crate) fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let (batch, height, width, channels) = x.dims4()?;
-        let (kernel, stride, padding) = (self.kernel, self.stride, self.padding);
-        let shape = ConvShape { batch, height, width, channels, kernel, stride, padding };
-        if is_ours(x) {
-            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &DepthwiseOp { shape, activation });
-        }
-        let mut sum: Option<Tensor> = None;
-        for (tap, x) in stock_taps(x, shape)?.iter().enumerate() {
-            let product = x.broadcast_mul(&self.weight.get(tap)?)?;
-            sum = Some(match sum {
-                None => product,
-                Some(sum) => (sum + product)?,
-            });
-        }
-        match sum {
-            Some(sum) => activation.apply(&sum.broadcast_add(&self.bias)?),
-            None => candle_core::bail!("a convolution without taps"),
-        }
-    }
-}
-
-/// [`kernels::depthwise`].
-struct DepthwiseOp {
-    shape: ConvShape,
-    activation: Activation,
-}
-
-impl CustomOp3 for DepthwiseOp {
-    fn name(&self) -> &'static str {
-        "depthwise convolution"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_l: &Layout,
-        weight: &CpuStorage,
-        weight_l: &Layout,
-        bias: &CpuStorage,
-        bias_l: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let what = "a depthwise convolution";
-        let (weight, bias) = (numbers(weight, weight_l, what)?, numbers(bias, bias_l, what)?);
-        let out = kernels::depthwise(numbers(x, x_l, what)?, weight, bias, self.shape, self.activation);
-        let shape = (self.shape.batch, self.shape.out_height(), self.shape.out_width(), self.shape.channels);
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok(self.0.forward_last(x, activation, residual)?)
     }
 }
 
@@ -632,11 +403,11 @@ mod tests {
     fn linear_layers_are_those_of_candle() {
         for (rows, input, output) in [(1, 3, 5), (70, 33, 64), (1000, 16, 257)] {
             let x = numbers((1, rows, input), 1);
-            let layer = Linear::of(numbers((output, input), 2), Some(numbers(output, 3))).unwrap();
+            let layer = || Linear::of(numbers((output, input), 2), Some(numbers(output, 3))).unwrap();
             let residual = numbers((1, rows, output), 4);
             for activation in [Activation::None, Activation::Relu, Activation::Gelu] {
-                assert!(difference(|| layer.forward_then(&x, activation, None)) < 3e-6);
-                assert!(difference(|| layer.forward_then(&x, activation, Some(&residual))) < 3e-6);
+                assert!(difference(|| layer().forward_then(&x, activation, None)) < 3e-6);
+                assert!(difference(|| layer().forward_then(&x, activation, Some(&residual))) < 3e-6);
             }
         }
     }
@@ -670,7 +441,6 @@ mod tests {
                     assert!((f64::from(got) - exact).abs() < 2e-6, "width {width}: {got}, not {exact}");
                 }
             }
-            assert!(difference(|| norm.forward_then(&x, Activation::Gelu)) < 1e-4, "width {width}");
         }
     }
 
@@ -678,13 +448,15 @@ mod tests {
     fn convolutions_are_those_of_candle() {
         for (kernel, stride, padding) in [(1, 1, 0), (3, 1, 1), (3, 2, 1), (7, 4, 3), (4, 4, 0), (2, 2, 0)] {
             let weight = numbers((6, 5, kernel, kernel), 1);
-            let layer = Conv::of(&weight, Some(numbers(6, 2)), stride, padding).unwrap();
+            let layer = || Conv::of(&weight, Some(numbers(6, 2)), stride, padding).unwrap();
             let x = numbers((2, 12, 16, 5), 3);
-            assert!(difference(|| layer.forward(&x, Activation::Gelu)) < 2e-6);
+            let residual = layer().forward(&x, Activation::None).unwrap().affine(-0.5, 0.25).unwrap();
+            assert!(difference(|| layer().forward(&x, Activation::Gelu)) < 2e-6);
+            assert!(difference(|| layer().forward_then(&x, Activation::Gelu, Some(&residual))) < 2e-6);
             // Candle's own convolution, channels first.
             let expected = x.permute((0, 3, 1, 2)).unwrap().conv2d(&weight, padding, stride, 1, 1).unwrap();
             let expected = expected.broadcast_add(&numbers((1, 6, 1, 1), 2)).unwrap().permute((0, 2, 3, 1)).unwrap();
-            let error = (layer.forward(&x, Activation::None).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
+            let error = (layer().forward(&x, Activation::None).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
             assert!(error.to_scalar::<f32>().unwrap() < 1e-5, "kernel {kernel}");
         }
     }
@@ -693,12 +465,14 @@ mod tests {
     fn depthwise_convolutions_are_those_of_candle() {
         for (channels, stride) in [(5, 1), (32, 2), (70, 1), (64, 2)] {
             let weight = numbers((channels, 1, 3, 3), 1);
-            let layer = Depthwise::of(&weight, numbers(channels, 2), stride, 1).unwrap();
+            let layer = || Conv::depthwise(&weight, numbers(channels, 2), stride, 1).unwrap();
             let x = numbers((2, 9, 12, channels), 3);
-            assert!(difference(|| layer.forward(&x, Activation::Gelu)) < 2e-6);
+            assert!(difference(|| layer().forward(&x, Activation::Gelu)) < 2e-6);
+            let residual = layer().forward(&x, Activation::None).unwrap().affine(-0.5, 0.25).unwrap();
+            assert!(difference(|| layer().forward_then(&x, Activation::Gelu, Some(&residual))) < 2e-6);
             let expected = x.permute((0, 3, 1, 2)).unwrap().conv2d(&weight, 1, stride, 1, channels).unwrap().permute((0, 2, 3, 1)).unwrap();
             let expected = expected.broadcast_add(&numbers(channels, 2)).unwrap();
-            let error = (layer.forward(&x, Activation::None).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
+            let error = (layer().forward(&x, Activation::None).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
             assert!(error.to_scalar::<f32>().unwrap() < 1e-5, "{channels} channels");
         }
     }

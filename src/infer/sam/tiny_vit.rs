@@ -10,7 +10,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    layers::{Activation, Conv, Depthwise, Heads, LayerNorm, Linear, PositionBias, WindowAttention},
+    layers::{Activation, Conv, Heads, LayerNorm, Linear, PositionBias, WindowAttention},
     vit::Neck,
 };
 
@@ -58,15 +58,15 @@ fn conv(input: usize, output: usize, kernel: usize, stride: usize, vb: &VarBuild
     Conv::of(&weight, Some(bias), stride, kernel / 2)
 }
 
-fn depthwise(channels: usize, stride: usize, vb: &VarBuilder<'_>) -> Result<Depthwise> {
+fn depthwise(channels: usize, stride: usize, vb: &VarBuilder<'_>) -> Result<Conv> {
     let (weight, bias) = folded(1, channels, 3, vb)?;
-    Depthwise::of(&weight, bias, stride, 1)
+    Conv::depthwise(&weight, bias, stride, 1)
 }
 
 /// Widen, convolve every channel, narrow: both the blocks of the first stage and the steps between stages.
 struct Bottleneck {
     widen: Conv,
-    convolve: Depthwise,
+    convolve: Conv,
     narrow: Conv,
     /// With the input added, and an activation at the end.
     is_residual: bool,
@@ -106,7 +106,7 @@ struct Block {
     /// What a token beyond the image becomes: padding comes before the norm.
     padding: Tensor,
     projection: Linear,
-    convolve: Depthwise,
+    convolve: Conv,
     mlp_norm: LayerNorm,
     mlp_in: Linear,
     mlp_out: Linear,

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::infer::ops_elementwise::{exp, floats, is_ours};
+use crate::infer::ops::exp;
 
 /// Which keys a token may look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn attend(qkv: &Tensor, heads: usize, mask: &Mask) -> Result<Tensor> {
         bail!("attention: {triple} numbers a token are not queries, keys and values of {heads} heads");
     }
     mask.check(batch, tokens)?;
-    if is_ours(qkv) {
+    if qkv.device().is_cpu() && qkv.dtype() == DType::F32 {
         return qkv.contiguous()?.apply_op1_no_bwd(&Attention { heads, mask: mask.clone() });
     }
     attend_with_candle(qkv, heads, mask)
@@ -103,7 +103,10 @@ impl CustomOp1 for Attention {
     }
 
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let numbers = floats(qkv, layout, self.name())?;
+        let (Some((start, end)), CpuStorage::F32(numbers)) = (layout.contiguous_offsets(), qkv) else {
+            bail!("attention takes contiguous f32, got {layout:?}")
+        };
+        let numbers = &numbers[start..end];
         let (batch, tokens, triple) = layout.shape().dims3()?;
         let (dim, heads) = (triple / 3, self.heads);
         let width = dim / heads;

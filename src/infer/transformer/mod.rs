@@ -6,35 +6,31 @@
 //!    └──────────────────────────────────────────────────────────────┘  └────────────────────────────────────────────────┘
 //! ```
 //!
-//! Weights are turned once, at load, into the order that the matrix product reads without repacking (`(in, out)`, rows of outputs), query,
-//! key and value become one matrix, and a layer scale is multiplied into the matrix before it.
+//! Weights are packed once, at load, into the order in which the product reads them; query, key and value become one matrix, and a layer
+//! scale is multiplied into the matrix before it.
 
 mod attention;
 
 use candle_core::{DType, Device, IndexOp, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::ops_elementwise::{Activation, add_bias, add_bias_residual, bias_activation, layer_norm};
+use super::ops::{Activation, Backend, Linear, layer_norm};
 
 pub use attention::{Mask, attend};
 
 /// A matrix and a bias, kept as the product wants them.
 #[derive(Debug, Clone)]
-pub struct Projection {
-    /// `(in, out)`, contiguous.
-    weight: Tensor,
-    /// `(out)`.
-    bias: Tensor,
-}
+pub struct Projection(Linear);
 
 impl Projection {
     /// From a checkpoint's `weight (out, in)` and `bias (out)`.
     ///
     /// # Errors
     /// Candle's.
-    pub fn new(weight: &Tensor, bias: Tensor) -> Result<Self> {
-        // (out, in) → (in, out)
-        Ok(Self { weight: weight.t()?.contiguous()?, bias })
+    pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
+        let is_ours = weight.device().is_cpu() && weight.dtype() == DType::F32;
+        let backend = if is_ours { Backend::Own } else { Backend::Stock };
+        Ok(Self(Linear::new(weight, Some(bias), Activation::None, backend)?))
     }
 
     /// Reads `weight` and `bias` below `vb`.
@@ -42,29 +38,21 @@ impl Projection {
     /// # Errors
     /// Candle's, naming the tensor that is missing or has another shape.
     pub fn load(input: usize, output: usize, vb: &VarBuilder) -> Result<Self> {
-        Self::new(&vb.get((output, input), "weight")?, vb.get(output, "bias")?)
+        Self::new(&vb.get((output, input), "weight")?, &vb.get(output, "bias")?)
     }
 
     /// As [`Self::load`] for several matrices of the same input, one after the other in the output.
     fn load_joined(input: usize, output: usize, parts: &[VarBuilder]) -> Result<Self> {
         let weights = parts.iter().map(|vb| vb.get((output, input), "weight")).collect::<Result<Vec<_>>>()?;
         let biases = parts.iter().map(|vb| vb.get(output, "bias")).collect::<Result<Vec<_>>>()?;
-        Self::new(&Tensor::cat(&weights, 0)?, Tensor::cat(&biases, 0)?)
+        Self::new(&Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, 0)?)
     }
 
-    /// Multiplies every output by its `scale (out)`.
-    fn scaled(&self, scale: &Tensor) -> Result<Self> {
-        Ok(Self { weight: self.weight.broadcast_mul(scale)?, bias: (&self.bias * scale)? })
-    }
-
-    /// `(…, in) → (…, out)`, without the bias.
-    fn product(&self, x: &Tensor) -> Result<Tensor> {
-        let (input, output) = self.weight.dims2()?;
-        let mut shape = x.dims().to_vec();
-        if let Some(last) = shape.last_mut() {
-            *last = output;
-        }
-        x.contiguous()?.reshape(((), input))?.matmul(&self.weight)?.reshape(shape)
+    /// As [`Self::load`], every output multiplied by its `scale (out)`.
+    fn load_scaled(input: usize, output: usize, vb: &VarBuilder, scale: Option<Tensor>) -> Result<Self> {
+        let Some(scale) = scale else { return Self::load(input, output, vb) };
+        let weight = vb.get((output, input), "weight")?.broadcast_mul(&scale.reshape((output, 1))?)?;
+        Self::new(&weight, &(vb.get(output, "bias")? * scale)?)
     }
 
     /// `(…, in) → (…, out)`.
@@ -72,17 +60,17 @@ impl Projection {
     /// # Errors
     /// Candle's, when the shape is another one.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        add_bias(self.product(x)?, &self.bias)
+        Ok(self.0.forward(x)?)
     }
 
     /// `(…, in) → (…, out)` through `activation`.
     pub(crate) fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        bias_activation(self.product(x)?, &self.bias, activation)
+        Ok(self.0.forward_then(x, activation, None)?)
     }
 
     /// `(…, in) → residual (…, out)` plus the result.
     pub(crate) fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        add_bias_residual(self.product(x)?, &self.bias, residual)
+        Ok(self.0.forward_then(x, Activation::None, Some(residual))?)
     }
 }
 
@@ -108,7 +96,7 @@ impl Norm {
     /// # Errors
     /// Candle's, when the shape is another one.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        layer_norm(x, &self.weight, &self.bias, self.eps as f32)
+        Ok(layer_norm(x, &self.weight, &self.bias, self.eps)?)
     }
 }
 
@@ -190,10 +178,7 @@ impl Block {
         if heads == 0 || !dim.is_multiple_of(heads) {
             candle_core::bail!("{heads} attention heads do not divide {dim} numbers");
         }
-        let scaled = |projection: Projection, name: Option<&str>| match name {
-            Some(name) => projection.scaled(&vb.get(dim, name)?),
-            None => Ok(projection),
-        };
+        let scale = |name: Option<&str>| name.map(|name| vb.get(dim, name)).transpose();
         let qkv = match names.qkv {
             [one] => Projection::load(dim, 3 * dim, &vb.pp(one))?,
             several => {
@@ -202,11 +187,11 @@ impl Block {
             }
         };
         let up = Projection::load(dim, if gated { 2 * inner_dim } else { inner_dim }, &vb.pp(names.up))?;
-        let down = scaled(Projection::load(inner_dim, dim, &vb.pp(names.down))?, names.scale2)?;
+        let down = Projection::load_scaled(inner_dim, dim, &vb.pp(names.down), scale(names.scale2)?)?;
         Ok(Self {
             norm1: Norm::load(dim, norm_eps, &vb.pp(names.norm1))?,
             qkv,
-            out: scaled(Projection::load(dim, dim, &vb.pp(names.out))?, names.scale1)?,
+            out: Projection::load_scaled(dim, dim, &vb.pp(names.out), scale(names.scale1)?)?,
             norm2: Norm::load(dim, norm_eps, &vb.pp(names.norm2))?,
             feed_forward: if gated { FeedForward::Gated { up, down } } else { FeedForward::Plain { up, down, activation } },
             heads,
@@ -235,9 +220,8 @@ impl Block {
 /// Cuts images into patches and projects each to a token: a convolution whose stride is its kernel, as one matrix product.
 #[derive(Debug, Clone)]
 pub struct PatchEmbedding {
-    /// `(channels · patch · patch, dim)`.
-    weight: Tensor,
-    bias: Option<Tensor>,
+    /// From `channels · patch · patch` numbers.
+    product: Projection,
     patch_px: usize,
 }
 
@@ -248,10 +232,9 @@ impl PatchEmbedding {
     /// Candle's, naming the tensor that is missing or has another shape.
     pub fn load(channels: usize, dim: usize, patch_px: usize, with_bias: bool, vb: &VarBuilder) -> Result<Self> {
         let weight = vb.get((dim, channels, patch_px, patch_px), "weight")?;
-        // (dim, channels · patch · patch) → (channels · patch · patch, dim)
-        let weight = weight.reshape((dim, channels * patch_px * patch_px))?.t()?.contiguous()?;
-        let bias = if with_bias { Some(vb.get(dim, "bias")?) } else { None };
-        Ok(Self { weight, bias, patch_px })
+        let weight = weight.reshape((dim, channels * patch_px * patch_px))?;
+        let bias = if with_bias { vb.get(dim, "bias")? } else { Tensor::zeros(dim, weight.dtype(), weight.device())? };
+        Ok(Self { product: Projection::new(&weight, &bias)?, patch_px })
     }
 
     /// `(batch, channels, height, width) → (batch, rows · columns, dim)`; pixels beyond the last whole patch are left out.
@@ -275,12 +258,7 @@ impl PatchEmbedding {
             .permute((0, 2, 1, 3))?
             .contiguous()?
             .reshape((batch * rows * columns, channels * patch * patch))?;
-        let tokens = patches.matmul(&self.weight)?;
-        let tokens = match &self.bias {
-            Some(bias) => add_bias(tokens, bias)?,
-            None => tokens,
-        };
-        tokens.reshape((batch, rows * columns, ()))
+        self.product.forward(&patches)?.reshape((batch, rows * columns, ()))
     }
 }
 
