@@ -11,7 +11,7 @@ use super::{
     depthwise::DepthwiseLine,
     gemm::{self, Panels, Residual, Rows},
     host,
-    map::{Backend, Map, Own, Store, View},
+    map::{Backend, Map, Own, Store, View, own, stock},
     simd,
     taps::{Edges, Pointwise, Taps},
 };
@@ -143,20 +143,34 @@ impl Conv {
     /// # Errors
     /// `BadInput` when the inputs have other channels than the weights, or differ in size or backend.
     pub fn forward(&self, inputs: &[&Map], residual: Option<&Map>) -> Result<Map> {
+        self.forward_with(inputs, residual.map(|residual| (residual, false)))
+    }
+
+    /// As [`Self::forward`], with `residual` added before the activation.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn forward_onto(&self, inputs: &[&Map], residual: &Map) -> Result<Map> {
+        self.forward_with(inputs, Some((residual, true)))
+    }
+
+    /// With a residual, and whether it goes through the activation.
+    fn forward_with(&self, inputs: &[&Map], residual: Option<(&Map, bool)>) -> Result<Map> {
         if let Weights::Stock { weight, bias } = &self.weights {
             return self.forward_stock(inputs, residual, weight, bias);
         }
         let maps = inputs.iter().map(|map| Ok(own(map)?.view())).collect::<Result<Vec<_>>>()?;
         let (batch, height, width) = self.out_size(&maps)?;
-        let residual = residual.map(own).transpose()?;
-        if let Some(map) = residual
+        let residual = residual.map(|(map, is_activated)| Ok::<_, InferError>((own(map)?, is_activated))).transpose()?;
+        if let Some((map, _)) = residual
             && (map.batch, map.channels, map.height, map.width) != (batch, self.shape.outputs, height, width)
         {
             let shape = (map.batch, map.channels, map.height, map.width);
             return Err(InferError::BadInput(format!("a residual {shape:?} to a map of {} channels", self.shape.outputs)));
         }
         let mut buffer = Buffer::take(batch * height * width * self.shape.outputs);
-        self.run(&maps, self.activation, residual.map(|map| Residual::after(map.rows())), buffer.floats_mut())?;
+        let residual = residual.map(|(map, is_activated)| Residual { rows: map.rows(), is_activated });
+        self.run(&maps, self.activation, residual, buffer.floats_mut())?;
         Ok(Map(Store::Own(Own::whole(buffer, batch, height, width, self.shape.outputs))))
     }
 
@@ -242,15 +256,15 @@ impl Conv {
         Ok(())
     }
 
-    fn forward_stock(&self, inputs: &[&Map], residual: Option<&Map>, weight: &Tensor, bias: &Tensor) -> Result<Map> {
+    fn forward_stock(&self, inputs: &[&Map], residual: Option<(&Map, bool)>, weight: &Tensor, bias: &Tensor) -> Result<Map> {
         let inputs = inputs.iter().map(|map| stock(map)).collect::<Result<Vec<_>>>()?;
         let x = if let [x] = inputs[..] { x.clone() } else { Tensor::cat(&inputs, 1)? };
-        let x = self.activation.apply_stock(&self.sums_stock(&x, weight, bias)?)?;
-        let x = match residual {
-            Some(residual) => (x + stock(residual)?)?,
-            None => x,
-        };
-        Ok(Map(Store::Stock(x)))
+        let sums = self.sums_stock(&x, weight, bias)?;
+        Ok(Map(Store::Stock(match residual {
+            None => self.activation.apply_stock(&sums)?,
+            Some((residual, true)) => self.activation.apply_stock(&(sums + stock(residual)?)?)?,
+            Some((residual, false)) => (self.activation.apply_stock(&sums)? + stock(residual)?)?,
+        })))
     }
 
     /// (batch, inputs, height, width) → (batch, outputs, out height, out width), before the activation.
@@ -264,20 +278,6 @@ impl Conv {
             x.contiguous()?.conv2d(weight, padding, stride, 1, 1)?
         };
         Ok(x.broadcast_add(bias)?)
-    }
-}
-
-pub(super) fn own(map: &Map) -> Result<&Own> {
-    match &map.0 {
-        Store::Own(own) => Ok(own),
-        Store::Stock(_) => Err(InferError::BadInput("a map of candle's given to our own operation".into())),
-    }
-}
-
-pub(super) fn stock(map: &Map) -> Result<&Tensor> {
-    match &map.0 {
-        Store::Stock(x) => Ok(x),
-        Store::Own(_) => Err(InferError::BadInput("a map of our own given to candle's operation".into())),
     }
 }
 

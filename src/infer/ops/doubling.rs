@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use super::{
     Activation,
     buffer::Buffer,
-    conv::{Conv, ConvShape, own, stock},
-    map::{Backend, Map, Own, Store},
+    conv::{Conv, ConvShape},
+    map::{Backend, Map, Own, Store, own, stock},
 };
 use crate::infer::Result;
 

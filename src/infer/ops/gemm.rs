@@ -125,13 +125,6 @@ pub(super) struct Residual<'a> {
     pub(super) is_activated: bool,
 }
 
-impl<'a> Residual<'a> {
-    /// Added to what the activation made.
-    pub(super) fn after(rows: Rows<'a>) -> Self {
-        Self { rows, is_activated: false }
-    }
-}
-
 /// Where the rows of a product lie.
 pub(super) trait Segments<'a>: Sync {
     /// The lengths of a row's segments; their sum is the inner dimension.

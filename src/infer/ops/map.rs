@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::{buffer::Buffer, gemm::Rows};
+use super::{buffer::Buffer, gemm::Rows, host};
 use crate::infer::{InferError, Result};
 
 /// Who computes.
@@ -22,6 +22,30 @@ impl Backend {
     /// Our own on the CPU, Candle's elsewhere.
     pub fn of(device: &Device) -> Self {
         if device.is_cpu() { Self::Own } else { Self::Stock }
+    }
+}
+
+impl Backend {
+    /// How many images go through a network at a time: where few threads share them, more at a time only fall out of the caches.
+    pub fn images_at_once(self) -> usize {
+        match self {
+            Self::Own => (rayon::current_num_threads() / 2).max(1),
+            Self::Stock => usize::MAX,
+        }
+    }
+}
+
+pub(super) fn own(map: &Map) -> Result<&Own> {
+    match &map.0 {
+        Store::Own(own) => Ok(own),
+        Store::Stock(_) => Err(InferError::BadInput("a map of candle's given to our own operation".into())),
+    }
+}
+
+pub(super) fn stock(map: &Map) -> Result<&Tensor> {
+    match &map.0 {
+        Store::Stock(x) => Ok(x),
+        Store::Own(_) => Err(InferError::BadInput("a map of our own given to candle's operation".into())),
     }
 }
 
@@ -126,6 +150,33 @@ impl Map {
         }))
     }
 
+    /// Takes (batch, height, width, channels).
+    ///
+    /// # Errors
+    /// `Candle` for another rank or dtype.
+    pub fn from_last(x: &Tensor, backend: Backend) -> Result<Self> {
+        let (batch, height, width, channels) = x.dims4()?;
+        if backend == Backend::Stock {
+            // (batch, height, width, channels) → (batch, channels, height, width)
+            return Ok(Self(Store::Stock(x.permute((0, 3, 1, 2))?.contiguous()?)));
+        }
+        let mut buffer = Buffer::take(x.elem_count());
+        host::with_values(x, |values| buffer.floats_mut().copy_from_slice(values))?;
+        Ok(Self(Store::Own(Own::whole(buffer, batch, height, width, channels))))
+    }
+
+    /// (batch, height, width, channels), contiguous, on the device of the map.
+    ///
+    /// # Errors
+    /// `Candle` when memory fails.
+    pub fn to_last(&self) -> Result<Tensor> {
+        match &self.0 {
+            // (batch, channels, height, width) → (batch, height, width, channels)
+            Store::Stock(x) => Ok(x.permute((0, 2, 3, 1))?.contiguous()?),
+            Store::Own(own) => host::tensor(self.to_pixels()?, &[own.batch, own.height, own.width, own.channels]),
+        }
+    }
+
     /// (batch, channels, height, width), contiguous, on the device of the map.
     ///
     /// # Errors
@@ -157,6 +208,9 @@ impl Map {
         match &self.0 {
             Store::Stock(x) => Ok(x.permute((0, 2, 3, 1))?.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?),
             Store::Own(own) => {
+                if own.pitch == own.channels {
+                    return Ok(own.buffer.floats().to_vec());
+                }
                 let rows = own.rows();
                 let mut values = Vec::with_capacity(own.pixels() * own.channels);
                 for pixel in 0..own.pixels() {
@@ -191,6 +245,54 @@ impl Map {
             Store::Stock(x) => Store::Stock(x.narrow(1, first, count)?),
             Store::Own(own) => Store::Own(Own { first: own.first + first, channels: count, ..own.clone() }),
         }))
+    }
+
+    /// Images `first..first + count` of the batch; a copy on the CPU.
+    ///
+    /// # Errors
+    /// `BadInput` when the map has fewer, `Candle` when memory fails.
+    pub fn images(&self, first: usize, count: usize) -> Result<Self> {
+        let (batch, ..) = self.dims()?;
+        if first + count > batch {
+            return Err(InferError::BadInput(format!("images {first}..{} of a batch of {batch}", first + count)));
+        }
+        Ok(Self(match &self.0 {
+            Store::Stock(x) => Store::Stock(x.narrow(0, first, count)?),
+            Store::Own(own) => {
+                let pixels = own.height * own.width;
+                let mut buffer = Buffer::take(count * pixels * own.channels);
+                let rows = own.rows();
+                for (pixel, to) in buffer.floats_mut().chunks_exact_mut(own.channels).enumerate() {
+                    to.copy_from_slice(rows.get(first * pixels + pixel));
+                }
+                Store::Own(Own::whole(buffer, count, own.height, own.width, own.channels))
+            }
+        }))
+    }
+
+    /// One batch of several, whose maps are of one size.
+    ///
+    /// # Errors
+    /// `BadInput` when they differ or there are none, `Candle` when memory fails.
+    pub fn joined(maps: &[Self]) -> Result<Self> {
+        let Some(first) = maps.first() else {
+            return Err(InferError::BadInput("a batch of nothing".into()));
+        };
+        if let Store::Stock(_) = first.0 {
+            let maps = maps.iter().map(stock).collect::<Result<Vec<_>>>()?;
+            return Ok(Self(Store::Stock(Tensor::cat(&maps, 0)?)));
+        }
+        let (_, channels, height, width) = first.dims()?;
+        let (mut values, mut batch) = (Vec::new(), 0);
+        for map in maps {
+            let own = own(map)?;
+            if (own.channels, own.height, own.width) != (channels, height, width) {
+                return Err(InferError::BadInput("maps of different sizes in one batch".into()));
+            }
+            batch += own.batch;
+            values.extend(map.to_pixels()?);
+        }
+        Ok(Self(Store::Own(Own::whole(values.into(), batch, height, width, channels))))
     }
 
     /// Twice as high and wide, every pixel four times.

@@ -5,7 +5,7 @@
 //! Papers: Wu et al., "TinyViT", 2022; Zhang et al., "Faster Segment Anything", 2023. Reference: ChaoningZhang/MobileSAM,
 //! `modeling/tiny_vit_sam.py` (Apache-2.0); checkpoint `mobile_sam.pt` (Apache-2.0).
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use super::{
     layers::{Activation, Conv, Heads, LayerNorm, Linear, PositionBias, WindowAttention},
     vit::Neck,
 };
+use crate::infer::ops::{self, Backend, ConvShape, Map};
 
 /// Of norms of batches and of tokens.
 const EPSILON: f64 = 1e-5;
@@ -53,31 +54,33 @@ fn folded(input: usize, output: usize, kernel: usize, vb: &VarBuilder<'_>) -> Re
     Ok((weight.broadcast_mul(&scale.reshape((output, 1, 1, 1))?)?, bias))
 }
 
-fn conv(input: usize, output: usize, kernel: usize, stride: usize, vb: &VarBuilder<'_>) -> Result<Conv> {
-    let (weight, bias) = folded(input, output, kernel, vb)?;
-    Conv::of(&weight, Some(bias), stride, kernel / 2)
+/// Who computes the convolutions of a network in this dtype.
+fn backend_of(vb: &VarBuilder<'_>) -> Backend {
+    if vb.dtype() == DType::F32 { Backend::of(vb.device()) } else { Backend::Stock }
 }
 
-fn depthwise(channels: usize, stride: usize, vb: &VarBuilder<'_>) -> Result<Conv> {
-    let (weight, bias) = folded(1, channels, 3, vb)?;
-    Conv::depthwise(&weight, bias, stride, 1)
+/// A convolution over maps, which use their memory again: the first of them have 64 MB each.
+fn conv(shape: ConvShape, activation: Activation, vb: &VarBuilder<'_>) -> Result<ops::Conv> {
+    let (weight, bias) = folded(shape.inputs / shape.groups, shape.outputs, shape.kernel, vb)?;
+    Ok(ops::Conv::new(&weight, &bias, shape, activation, backend_of(vb))?)
 }
 
 /// Widen, convolve every channel, narrow: both the blocks of the first stage and the steps between stages.
 struct Bottleneck {
-    widen: Conv,
-    convolve: Conv,
-    narrow: Conv,
+    widen: ops::Conv,
+    convolve: ops::Conv,
+    narrow: ops::Conv,
     /// With the input added, and an activation at the end.
     is_residual: bool,
 }
 
 impl Bottleneck {
     fn load(input: usize, hidden: usize, output: usize, stride: usize, is_residual: bool, vb: &VarBuilder<'_>) -> Result<Self> {
+        let last = if is_residual { Activation::Gelu } else { Activation::None };
         Ok(Self {
-            widen: conv(input, hidden, 1, 1, &vb.pp("conv1"))?,
-            convolve: depthwise(hidden, stride, &vb.pp("conv2"))?,
-            narrow: conv(hidden, output, 1, 1, &vb.pp("conv3"))?,
+            widen: conv(ConvShape::same(input, hidden, 1, 1), Activation::Gelu, &vb.pp("conv1"))?,
+            convolve: conv(ConvShape::depthwise(hidden, 3, stride), Activation::Gelu, &vb.pp("conv2"))?,
+            narrow: conv(ConvShape::same(hidden, output, 1, 1), last, &vb.pp("conv3"))?,
             is_residual,
         })
     }
@@ -87,15 +90,11 @@ impl Bottleneck {
         Self::load(input, output, output, stride, false, vb)
     }
 
-    /// `(batch, height, width, input) → (batch, height / stride, width / stride, output)`.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = self.widen.forward(x, Activation::Gelu)?;
-        let hidden = self.convolve.forward(&hidden, Activation::Gelu)?;
-        if self.is_residual {
-            self.narrow.forward_then(&hidden, Activation::Gelu, Some(x))
-        } else {
-            self.narrow.forward(&hidden, Activation::None)
-        }
+    /// `(batch, input, height, width) → (batch, output, height / stride, width / stride)`.
+    fn forward(&self, x: &Map) -> Result<Map> {
+        let hidden = self.widen.forward(&[x], None)?;
+        let hidden = self.convolve.forward(&[&hidden], None)?;
+        Ok(if self.is_residual { self.narrow.forward_onto(&[&hidden], x)? } else { self.narrow.forward(&[&hidden], None)? })
     }
 }
 
@@ -132,7 +131,10 @@ impl Block {
                 bias: PositionBias::Full(by_pairs(&biases, window)?),
             },
             projection: Linear::load(dim, dim, &attention_vb.pp("proj"))?,
-            convolve: depthwise(dim, 1, &vb.pp("local_conv"))?,
+            convolve: {
+                let (weight, bias) = folded(1, dim, 3, &vb.pp("local_conv"))?;
+                Conv::depthwise(&weight, bias, 1, 1)?
+            },
             mlp_norm: LayerNorm::load(dim, EPSILON, &vb.pp("mlp.norm"))?,
             mlp_in: Linear::load(dim, EXPANSION * dim, &vb.pp("mlp.fc1"))?,
             mlp_out: Linear::load(EXPANSION * dim, dim, &vb.pp("mlp.fc2"))?,
@@ -164,7 +166,8 @@ fn by_pairs(biases: &Tensor, window: usize) -> Result<Tensor> {
 
 /// The encoder with its weights.
 pub struct TinyViT {
-    patch_embed: [Conv; 2],
+    backend: Backend,
+    patch_embed: [ops::Conv; 2],
     conv_blocks: Vec<Bottleneck>,
     stages: Vec<Vec<Block>>,
     /// Behind each stage but the last.
@@ -194,7 +197,11 @@ impl TinyViT {
             .map(|stage| Bottleneck::merging(dims[stage], dims[stage + 1], &layers.pp(stage).pp("downsample")))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
-            patch_embed: [conv(3, dims[0] / 2, 3, 2, &embed.pp("0"))?, conv(dims[0] / 2, dims[0], 3, 2, &embed.pp("2"))?],
+            backend: backend_of(vb),
+            patch_embed: [
+                conv(ConvShape::same(3, dims[0] / 2, 3, 2), Activation::Gelu, &embed.pp("0"))?,
+                conv(ConvShape::same(dims[0] / 2, dims[0], 3, 2), Activation::None, &embed.pp("2"))?,
+            ],
             conv_blocks,
             stages,
             merging,
@@ -207,17 +214,33 @@ impl TinyViT {
     /// # Errors
     /// Another shape, or no memory.
     pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let x = self.patch_embed[0].forward(images, Activation::Gelu)?;
-        let mut x = self.patch_embed[1].forward(&x, Activation::None)?;
-        for block in &self.conv_blocks {
-            x = block.forward(&x)?;
+        let (batch, ..) = images.dims4()?;
+        let share = self.backend.images_at_once();
+        if batch <= share {
+            return self.forward_share(images);
         }
-        for (merging, blocks) in self.merging.iter().zip(&self.stages) {
-            x = merging.forward(&x)?;
+        let shares = (0..batch).step_by(share).map(|first| self.forward_share(&images.narrow(0, first, share.min(batch - first))?));
+        Tensor::cat(&shares.collect::<Result<Vec<_>>>()?, 0)
+    }
+
+    /// As many images as go through at a time.
+    fn forward_share(&self, images: &Tensor) -> Result<Tensor> {
+        let map = self.patch_embed[0].forward(&[&Map::from_last(images, self.backend)?], None)?;
+        let mut map = self.patch_embed[1].forward(&[&map], None)?;
+        for block in &self.conv_blocks {
+            map = block.forward(&map)?;
+        }
+        let mut stages = self.merging.iter().zip(&self.stages).peekable();
+        while let Some((merging, blocks)) = stages.next() {
+            let mut x = merging.forward(&map)?.to_last()?;
             for block in blocks {
                 x = block.forward(&x)?;
             }
+            if stages.peek().is_none() {
+                return self.neck.forward(&x);
+            }
+            map = Map::from_last(&x, self.backend)?;
         }
-        self.neck.forward(&x)
+        self.neck.forward(&map.to_last()?)
     }
 }

@@ -87,6 +87,30 @@ pub struct Output {
     batch: usize,
 }
 
+impl Output {
+    /// One batch of several of one size.
+    fn joined(shares: Vec<Self>) -> Result<Self> {
+        let mut shares = shares.into_iter();
+        let Some(mut all) = shares.next() else {
+            return Err(InferError::BadInput("a batch of nothing".into()));
+        };
+        let mut prototypes: Vec<Map> = all.prototypes.take().into_iter().collect();
+        for share in shares {
+            for (level, other) in all.levels.iter_mut().zip(&share.levels) {
+                level.sides.extend_from_slice(&other.sides);
+                level.classes.extend_from_slice(&other.classes);
+                level.coefficients.extend_from_slice(&other.coefficients);
+            }
+            prototypes.extend(share.prototypes);
+            all.batch += share.batch;
+        }
+        if !prototypes.is_empty() {
+            all.prototypes = Some(Map::joined(&prototypes)?);
+        }
+        Ok(all)
+    }
+}
+
 /// A YOLO with its weights.
 #[derive(Debug, Clone)]
 pub struct Yolo {
@@ -220,6 +244,17 @@ impl Yolo {
             let got = format!("({batch}, {channels}, {height}, {width})");
             return Err(InferError::BadInput(format!("expected (batch, 3, height, width) with sides of a multiple of 32, got {got}")));
         }
+        let share = self.backend.images_at_once();
+        if batch > share {
+            let shares = (0..batch).step_by(share).map(|first| self.run_share(&x.images(first, share.min(batch - first))?));
+            return Output::joined(shares.collect::<Result<Vec<_>>>()?);
+        }
+        self.run_share(x)
+    }
+
+    /// As many images as go through at a time.
+    fn run_share(&self, x: &Map) -> Result<Output> {
+        let (batch, ..) = x.dims()?;
         let [halve2, halve4, halve8, halve16, halve32] = &self.halve;
         let [block4, block8, block16, block32] = &self.blocks;
         let at4 = block4.forward(&[&halve4.forward(&[&halve2.forward(&[x], None)?], None)?])?;
