@@ -22,6 +22,7 @@ use crate::{
         manifest::Provenance,
         shelf::{Imported, Shelf, Shelved, Use, tokenizer_command},
     },
+    models::size_words,
 };
 
 /// Runs the role.
@@ -268,15 +269,6 @@ fn asked(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// `88.2 MB`; of less than one, `2 kB`.
-fn size_words(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{} kB", (bytes + 500) / 1_000),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
-    }
-}
-
 /// A whole number with commas between thousands.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -295,8 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_counts_are_for_people() {
-        assert_eq!([1, 1_500, 88_250_488].map(size_words), ["1 B", "2 kB", "88.2 MB"]);
+    fn counts_are_for_people() {
         assert_eq!([7, 2_616_232].map(grouped), ["7", "2,616,232"]);
     }
 
