@@ -230,7 +230,7 @@ pub struct ModelsArgs {
 /// What `hm models` can do. hm ships no network, and fetches none unasked.
 #[derive(Debug, Subcommand)]
 pub enum ModelsAction {
-    /// List the imported networks, and which are in use
+    /// List the imported networks, which are in use, and whose results are in the library though they are not
     List {
         /// Print a JSON list instead of a table
         #[arg(long)]
@@ -292,6 +292,16 @@ pub enum ModelsAction {
     /// Remove an imported network, after asking; what it found stays in the library
     Remove {
         /// Name of the network
+        name: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Remove from the library what a network found that is not in use any more, after asking; what people decided on stays
+    #[cfg(feature = "library")]
+    Forget {
+        /// Name of the network [default version: all that are not in use]
+        #[arg(value_name = "NAME[@VERSION]")]
         name: String,
         /// Do not ask
         #[arg(short, long)]

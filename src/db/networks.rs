@@ -148,6 +148,19 @@ pub fn find(conn: &mut PgConnection, kind: TaskKind, network: &NetworkVersion) -
     row.map(StoredNetwork::try_from).transpose()
 }
 
+/// Removes a network that nothing is held of; false when something still is, such as what a person has decided on.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete_network(conn: &mut PgConnection, network: NetworkId) -> QueryResult<bool> {
+    let deleted = sql_query(
+        "DELETE FROM networks AS n WHERE n.id = $1 AND NOT EXISTS (SELECT FROM image_results AS r WHERE r.network_id = n.id)          AND NOT EXISTS (SELECT FROM regions AS r WHERE r.network_id = n.id)",
+    )
+    .bind::<BigInt, _>(network)
+    .execute(conn)?;
+    Ok(deleted > 0)
+}
+
 /// Notes how many numbers the vectors of a network have, unless that is known.
 pub(super) fn note_dimensions(conn: &mut PgConnection, network: NetworkId, dimensions: i32) -> QueryResult<()> {
     diesel::update(networks::table.filter(networks::id.eq(network)).filter(networks::dimensions.is_null()))

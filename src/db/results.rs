@@ -5,6 +5,7 @@
 //! has been looked through, by the pictures that were made since.
 
 mod failures;
+mod held;
 mod judge;
 mod lacking_stretch;
 mod record;
@@ -17,6 +18,7 @@ use diesel::{
 
 pub use self::{
     failures::{FailedImage, FailureGroup, Failures, Retry, list_failure_groups, list_failures, retry},
+    held::{HeldResults, delete_results, list_held_results},
     lacking_stretch::{LackingStretch, list_lacking},
     record::{Recorded, record},
 };

@@ -11,7 +11,7 @@ use crate::{
     cli::BackupArgs,
     config::Config,
     db,
-    models::backup::BackupKind,
+    models::{backup::BackupKind, size_words},
     services::Services,
 };
 
@@ -36,13 +36,4 @@ pub(super) fn run(args: &BackupArgs, config: &Config) -> anyhow::Result<Exit> {
     );
     writeln!(std::io::stdout(), "{}", made.path.display())?;
     Ok(Exit::Done)
-}
-
-/// Bytes as people say them.
-pub(super) fn size_words(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

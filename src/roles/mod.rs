@@ -33,6 +33,7 @@ use std::process::ExitCode;
 use crate::{
     cli::{Cli, Command},
     config::Config,
+    queue::Settings,
     telemetry,
 };
 
@@ -68,6 +69,18 @@ pub fn told(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// What servers and workers agree on. Tests of what happens when they are killed do not wait for a minute each time, and blame no picture
+/// for it.
+fn agreed() -> Settings {
+    let settings = Settings::default();
+    #[cfg(debug_assertions)]
+    if let Some(lease_ms) = std::env::var("HM_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok()) {
+        let lease = std::time::Duration::from_millis(lease_ms);
+        return Settings { lease, first_backoff: lease / 64, longest_backoff: lease / 8, most_deaths: 10_000, ..settings };
+    }
+    settings
 }
 
 /// Runs the role that the command line names.

@@ -1,6 +1,8 @@
-//! `hm models`: the imported networks from the command line. It needs no database.
+//! `hm models`: the imported networks from the command line. It needs no database, but asks the one that is there what it holds of others.
 
 mod pull;
+#[cfg(feature = "library")]
+mod results;
 
 use std::{
     io::{IsTerminal, Write},
@@ -20,6 +22,7 @@ use crate::{
         manifest::Provenance,
         shelf::{Imported, Shelf, Shelved, Use, tokenizer_command},
     },
+    models::size_words,
 };
 
 /// Runs the role.
@@ -29,8 +32,8 @@ use crate::{
 pub(super) fn run(args: &ModelsArgs, config: &Config, bars: &MultiProgress) -> anyhow::Result<Exit> {
     let shelf = Shelf::new(&config.models.dir);
     match &args.action {
-        ModelsAction::List { json: false } => list(&shelf, &config.models),
-        ModelsAction::List { json: true } => list_json(&shelf, &config.models),
+        ModelsAction::List { json: false } => list(&shelf, config),
+        ModelsAction::List { json: true } => list_json(&shelf, config),
         ModelsAction::Import { path, name, licence, source, tokenizer } => {
             let source = source.clone().unwrap_or_else(|| source_of(path));
             let provenance = Provenance { name: name.clone(), licence: licence.clone(), source };
@@ -44,6 +47,8 @@ pub(super) fn run(args: &ModelsArgs, config: &Config, bars: &MultiProgress) -> a
         ModelsAction::Verify { name } => verify(&shelf, name.as_deref()),
         ModelsAction::Check { dir, network } => check(&shelf, dir, network.as_deref()),
         ModelsAction::Remove { name, yes } => remove(&shelf, name, *yes),
+        #[cfg(feature = "library")]
+        ModelsAction::Forget { name, yes } => results::forget(&shelf, config, name, *yes, bars),
     }
 }
 
@@ -58,23 +63,28 @@ fn source_of(path: &Path) -> String {
     format!("`{name}`, imported by hand")
 }
 
-/// The names of the networks that are used.
-fn in_use(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Vec<String>> {
-    Ok(shelf.in_use(config)?.into_iter().map(|shelved| shelved.manifest.name).collect())
+fn is_used(shelved: &Shelved, used: &[Shelved]) -> bool {
+    used.iter().any(|other| other.manifest.name == shelved.manifest.name)
 }
 
-fn list(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Exit> {
-    let networks = shelf.list()?;
+fn list(shelf: &Shelf, config: &Config) -> anyhow::Result<Exit> {
+    let (networks, used) = (shelf.list()?, shelf.in_use(&config.models)?);
     if networks.is_empty() {
         say("No networks are imported. `hm models pull` lists those that can be fetched; `hm models import FILE` takes your own")?;
-        return Ok(Exit::Done);
+    } else {
+        list_imported(&config.models, &networks, &used)?;
     }
-    let used = in_use(shelf, config)?;
+    #[cfg(feature = "library")]
+    results::list(config, &networks, &used)?;
+    Ok(Exit::Done)
+}
+
+fn list_imported(config: &ModelsConfig, networks: &[Shelved], used: &[Shelved]) -> anyhow::Result<()> {
     let head = ["", "NAME", "WHAT", "FOR", "PARAMETERS", "SIZE", "LICENCE"].map(str::to_owned);
     let row = |shelved: &Shelved| {
         let manifest = &shelved.manifest;
         [
-            if used.contains(&manifest.name) { "*".to_owned() } else { String::new() },
+            if is_used(shelved, used) { "*".to_owned() } else { String::new() },
             manifest.name.clone(),
             manifest.title.clone(),
             shelved.use_().as_str().to_owned(),
@@ -84,23 +94,29 @@ fn list(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Exit> {
         ]
     };
     let rows: Vec<[String; 7]> = std::iter::once(head).chain(networks.iter().map(row)).collect();
-    let widths: [usize; 7] = std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
-    for row in &rows {
-        let cells = row.iter().zip(widths).enumerate().map(|(at, (cell, width))| match at {
-            4 | 5 => format!("{cell:>width$}"),
-            _ => format!("{cell:width$}"),
-        });
-        say(cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
+    say(&table(&rows, &[4, 5]))?;
     say("* in use")?;
     for shelved in networks.iter().filter(|shelved| shelved.lacks_tokenizer()) {
         say(&without_words(shelved, config))?;
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
-fn list_json(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Exit> {
-    let used = in_use(shelf, config)?;
+/// Cells under each other; the columns of numbers end under each other.
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], numbers: &[usize]) -> String {
+    let widths: [usize; COLUMNS] = std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; COLUMNS]| {
+        let cells = row.iter().zip(widths).enumerate().map(|(at, (cell, width))| match at {
+            _ if numbers.contains(&at) => format!("{cell:>width$}"),
+            _ => format!("{cell:width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn list_json(shelf: &Shelf, config: &Config) -> anyhow::Result<Exit> {
+    let (networks, used) = (shelf.list()?, shelf.in_use(&config.models)?);
     let entry = |shelved: &Shelved| {
         let manifest = &shelved.manifest;
         json!({
@@ -109,7 +125,8 @@ fn list_json(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Exit> {
             "title": manifest.title,
             "family": manifest.family,
             "use": shelved.use_().as_str(),
-            "in_use": used.contains(&manifest.name),
+            "is_imported": true,
+            "in_use": is_used(shelved, &used),
             "reads_words": shelved.use_() == Use::Embed && shelved.tokenizer().is_some(),
             "parameters": manifest.parameters,
             "bytes": shelved.bytes(),
@@ -119,7 +136,9 @@ fn list_json(shelf: &Shelf, config: &ModelsConfig) -> anyhow::Result<Exit> {
             "classes": manifest.classes,
         })
     };
-    let entries: Vec<_> = shelf.list()?.iter().map(entry).collect();
+    let entries: Vec<_> = networks.iter().map(entry).collect();
+    #[cfg(feature = "library")]
+    let entries = [entries, results::list_json(config, &networks, &used)].concat();
     say(&serde_json::to_string_pretty(&entries)?)?;
     Ok(Exit::Done)
 }
@@ -230,6 +249,9 @@ fn remove(shelf: &Shelf, name: &str, yes: bool) -> anyhow::Result<Exit> {
     }
     shelf.remove(name)?;
     say(&format!("`{name}` is removed; what it found stays in the library"))?;
+    if cfg!(feature = "library") {
+        say(&format!("hint: `hm models forget {name}` removes that, too"))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -245,15 +267,6 @@ fn asked(question: &str) -> anyhow::Result<bool> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("while asking on the terminal")?;
     Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-/// `88.2 MB`; of less than one, `2 kB`.
-fn size_words(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{} kB", (bytes + 500) / 1_000),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
-    }
 }
 
 /// A whole number with commas between thousands.
@@ -274,8 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_counts_are_for_people() {
-        assert_eq!([1, 1_500, 88_250_488].map(size_words), ["1 B", "2 kB", "88.2 MB"]);
+    fn counts_are_for_people() {
         assert_eq!([7, 2_616_232].map(grouped), ["7", "2,616,232"]);
     }
 

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Exit, host::host_name, local_worker::LocalWorker, scan, worker::serving_file};
+use super::{Exit, agreed, host::host_name, local_worker::LocalWorker, scan, worker::serving_file};
 use crate::{
     backup::Nightly,
     cli::{GlobalArgs, ServeArgs},
@@ -56,7 +56,7 @@ pub(super) fn run(args: &ServeArgs, global: &GlobalArgs, config: &Config) -> any
     db::migrate(services.database_url())?;
     let connect = |size| Db::connect(services.database_url(), size);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let queue = runtime.block_on(Queue::connect(services.redis_url()))?;
+    let queue = runtime.block_on(Queue::connect(services.redis_url()))?.with_settings(agreed());
     let written = config.vaults.iter().filter(|(_, vault)| vault.write_back).map(|(name, _)| name.clone());
     let state = web::State::new(connect(config.database.pool_size)?, Some(queue.clone()), config.thumbs.dir.clone(), host.clone());
     let state = state.writing(written).with_map(config.map.clone()).with_models(config.models.clone());

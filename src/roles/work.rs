@@ -17,7 +17,7 @@ use anyhow::{Context, anyhow, bail};
 use rustix::process::nice;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::{Exit, host::host_name};
+use super::{Exit, agreed, host::host_name};
 use crate::{
     cli::WorkArgs,
     config::Config,
@@ -26,7 +26,7 @@ use crate::{
         shelf::Shelf,
     },
     models::invitation::Invitation,
-    queue::{Queue, Settings},
+    queue::Queue,
     services::Services,
     work::{self, Engine, Http, Local, Plan, QueueDesk, Server, Summary},
 };
@@ -115,7 +115,7 @@ fn reach(runtime: &tokio::runtime::Runtime, url: &str, stop: &AtomicBool) -> Opt
     let mut is_said = false;
     while !stop.load(Ordering::Relaxed) {
         match runtime.block_on(Queue::connect(url)) {
-            Ok(queue) => return Some(queue.with_settings(settings())),
+            Ok(queue) => return Some(queue.with_settings(agreed())),
             Err(error) if is_said => tracing::debug!("the queue is still away: {error}"),
             Err(error) => {
                 tracing::warn!("the queue does not answer, and is asked again until it does: {error}");
@@ -130,16 +130,6 @@ fn reach(runtime: &tokio::runtime::Runtime, url: &str, stop: &AtomicBool) -> Opt
         }
     }
     None
-}
-
-/// What is agreed on with the servers. Tests of what happens when workers die do not wait for a minute each time.
-fn settings() -> Settings {
-    let settings = Settings::default();
-    #[cfg(debug_assertions)]
-    if let Some(lease_ms) = std::env::var("HM_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok()) {
-        return Settings { lease: Duration::from_millis(lease_ms), ..settings };
-    }
-    settings
 }
 
 /// Lets the networks use so many threads as configured; how many that are.

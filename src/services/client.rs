@@ -94,6 +94,11 @@ impl Services {
         Ok(Self { database_url, redis_url, held })
     }
 
+    /// Whether there is a database to ask: one that the settings name, or a private one, which nobody has to make for that.
+    pub fn has_database(config: &Config) -> bool {
+        !config.database.url.is_empty() || Layout::new(&config.data_dir).cluster().is_dir()
+    }
+
     /// Where the database is: a `postgres://` URL.
     pub fn database_url(&self) -> &str {
         &self.database_url

@@ -29,7 +29,6 @@ use tokio::{
 
 use super::{
     State, WebError,
-    image::size_words,
     page::{self, Pairs},
 };
 use crate::{
@@ -43,7 +42,7 @@ use crate::{
         tables::Format,
         write_ids, write_paths, write_table,
     },
-    models::{Filter, PictureKey, PictureSize, RelPath},
+    models::{Filter, PictureKey, PictureSize, RelPath, size_words},
 };
 
 /// Bytes gathered before they are sent.

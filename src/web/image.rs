@@ -28,6 +28,7 @@ use crate::{
         Direction, FileFormat, FileKind, FileRole, Filter, Gps, ImageId,
         edit::{ColorLabel, Keywords, Place},
         query::{Like, Name, Term},
+        size_words,
     },
 };
 
@@ -473,21 +474,6 @@ fn file_line(file: &ImageFile) -> FileLine {
     }
 }
 
-/// `812 B`, `24.3 MB`: in powers of ten, as disks and Finder count.
-pub(super) fn size_words(bytes: i64) -> String {
-    let mut size = bytes as f64;
-    let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    for next in units {
-        if size < 999.5 {
-            break;
-        }
-        size /= 1000.0;
-        unit = next;
-    }
-    if unit == "B" || size >= 100.0 { format!("{size:.0} {unit}") } else { format!("{size:.1} {unit}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,6 +483,5 @@ mod tests {
         assert_eq!([0.004, 0.5, 2.0, 0.3, 30.0].map(shutter_words), ["1/250 s", "0.5 s", "2 s", "1/3 s", "30 s"]);
         assert_eq!([2.8, 8.0, 1.79].map(short), ["2.8", "8", "1.8"]);
         assert_eq!([120, -210, 0, 345].map(zone_text), ["+02:00", "-03:30", "+00:00", "+05:45"]);
-        assert_eq!([812, 24_300_000, 999_600, 123_456_789].map(size_words), ["812 B", "24.3 MB", "1.0 MB", "123 MB"]);
     }
 }

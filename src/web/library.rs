@@ -7,7 +7,6 @@ use chrono::{DateTime, Local, Utc};
 
 use super::{
     State, WebError,
-    image::size_words,
     page::{self, Layout, Tab, grouped},
     search::gallery_href,
 };
@@ -20,6 +19,7 @@ use crate::{
     models::{
         Filter, Query,
         query::{Bounds, FileType, Has, Is, Name, Term},
+        size_words,
     },
 };
 

@@ -9,7 +9,6 @@ use askama::Template;
 
 use super::{
     State, WebError,
-    image::size_words,
     page::{self, Layout, Tab, grouped},
 };
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
         pull::{CATALOGUE, Offer, OfferedFile},
         shelf::{Shelf, Shelved, Use, command, tokenizer_command},
     },
+    models::size_words,
 };
 
 /// An imported network.
@@ -128,7 +128,7 @@ fn network(shelved: &Shelved, used: Option<&Shelved>, config: &ModelsConfig) -> 
     let manifest = &shelved.manifest;
     let imported = manifest.imported_at.map(|at| format!(", imported on {}", at.format("%-d %B %Y"))).unwrap_or_default();
     let parameters = grouped(i64::try_from(manifest.parameters).unwrap_or(i64::MAX));
-    let size = size_words(i64::try_from(shelved.bytes()).unwrap_or(i64::MAX));
+    let size = size_words(shelved.bytes());
     let classes = if manifest.classes.is_empty() { String::new() } else { format!(", {} kinds of things", manifest.classes.len()) };
     Network {
         title: manifest.title.clone(),

@@ -6,6 +6,7 @@
 mod engine;
 mod page;
 mod pull;
+mod results;
 
 use std::{
     fs,

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{asked, say, size_words, told};
+use super::{asked, say, told};
 use crate::{
     config::ModelsConfig,
     infer::{
@@ -18,6 +18,7 @@ use crate::{
         pull::{CATALOGUE, Client, Looked, Offer, file_name, offer, sibling},
         shelf::{Imported, Shelf, Use},
     },
+    models::size_words,
     roles::Exit,
 };
 

@@ -6,10 +6,9 @@ use chrono::Local;
 
 use crate::{
     db::duplicates::{Apart, Group, Kind, Member, MemberFile},
-    models::ImageId,
+    models::{ImageId, size_words},
     web::{
         edits::number_of_stars,
-        image::size_words,
         page::{self, photos},
         tiles,
     },

@@ -5,6 +5,7 @@ mod duplicates;
 mod edits;
 mod gallery;
 mod grouping;
+mod held;
 mod image;
 mod ingest;
 mod map;

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::process::ExitStatusExt,
-    process::Stdio,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use super::tools::{Disk, Drain, RedisServer, Results, SOON, Worker, worker_comma
 /// How often a worker is killed.
 const DEATHS: u32 = 200;
 /// Where, in turn: `anywhere` is a signal from outside at some moment.
-const POINTS: [&str; 6] = ["claimed", "fetched", "prepared", "computed", "answered", "anywhere"];
+pub(super) const POINTS: [&str; 6] = ["claimed", "fetched", "prepared", "computed", "answered", "anywhere"];
 
 #[test]
 fn workers_that_die_two_hundred_times_lose_nothing() {
@@ -30,7 +30,7 @@ fn workers_that_die_two_hundred_times_lose_nothing() {
                 while deaths.load(Ordering::Relaxed) < DEATHS {
                     assert!(Instant::now() < until, "only {deaths:?} workers have died");
                     let place = turn as usize % POINTS.len();
-                    if die_once(redis, disk, POINTS[place], turn) {
+                    if die_once(worker_command(&redis.url(), disk), POINTS[place], turn) {
                         deaths.fetch_add(1, Ordering::Relaxed);
                         by_point[place].fetch_add(1, Ordering::Relaxed);
                     }
@@ -49,8 +49,7 @@ fn workers_that_die_two_hundred_times_lose_nothing() {
 }
 
 /// Starts a worker that dies there; false when it did not.
-fn die_once(redis: &RedisServer, disk: &Disk, point: &str, turn: u32) -> bool {
-    let mut command = worker_command(&redis.url(), disk);
+pub(super) fn die_once(mut command: Command, point: &str, turn: u32) -> bool {
     command.env("HM_LOG_LEVEL", "error").stderr(Stdio::null());
     // Not the same moment each time, without a generator of numbers whose seed would have to be told.
     let chance = turn.wrapping_mul(2_654_435_761) >> 16;

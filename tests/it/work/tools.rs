@@ -35,12 +35,12 @@ use crate::support::{hm_command, networks, temp_dir, wait_until};
 /// Patience with anything that should happen soon, on a machine that does much else.
 pub(super) const SOON: Duration = Duration::from_secs(60);
 /// Different pictures; images share them.
-const PICTURES: i64 = 16;
+pub(super) const PICTURES: i64 = 16;
 /// How long a worker may be silent.
-const LEASE_MS: u64 = 700;
+pub(super) const LEASE_MS: u64 = 700;
 
 /// What servers and workers agree on here: nobody waits for a minute.
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         lease: Duration::from_millis(LEASE_MS),
         first_backoff: Duration::from_millis(10),
@@ -140,7 +140,7 @@ impl Disk {
         let embedder = PictureEmbedder::open(&network, &Device::Cpu).unwrap();
         let mut expected = Vec::new();
         for number in 0..PICTURES {
-            let jpeg = jpeg(number);
+            let jpeg = jpeg(number, (48, 40));
             let path = dir.path().join("thumbs").join(key(number).relative_path(PictureSize::Proxy));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, &jpeg).unwrap();
@@ -181,8 +181,8 @@ pub(super) fn key(image: i64) -> PictureKey {
     PictureKey::of(&[7; 16], image % PICTURES, None)
 }
 
-fn jpeg(number: i64) -> Vec<u8> {
-    let (width, height) = (48, 40);
+/// A picture of this number, width and height, in px.
+pub(super) fn jpeg(number: i64, (width, height): (i64, i64)) -> Vec<u8> {
     let pixel = |place: i64| [(place * (number + 1)) as u8, (place / width * 6 * (number % 3)) as u8, (number * 15) as u8];
     let rgb: Vec<u8> = (0..width * height).flat_map(pixel).collect();
     let (width, height) = (width as usize, height as usize);
@@ -299,9 +299,14 @@ impl Drop for Drain {
 
 /// The command of a worker for this library.
 pub(super) fn worker_command(url: &str, disk: &Disk) -> Command {
+    worker_command_in(url, disk.dir.path())
+}
+
+/// The command of a worker for a library whose pictures and networks are in this folder; it can reach no database.
+pub(super) fn worker_command_in(url: &str, dir: &Path) -> Command {
     let mut command = hm_command();
     command.args(["work"]).env("HM_REDIS_URL", url).env("HM_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
-    command.env("HM_DATA_DIR", disk.data("worker")).env("HM_THUMBS_DIR", disk.thumbs()).env("HM_MODELS_DIR", disk.models());
+    command.env("HM_DATA_DIR", dir.join("worker")).env("HM_THUMBS_DIR", dir.join("thumbs")).env("HM_MODELS_DIR", dir.join("models"));
     command.env("HM_WORK_THREADS", "1").env("HM_WORK_BATCH_SIZE", "4").env("HM_TEST_LEASE_MS", LEASE_MS.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
