@@ -2,6 +2,7 @@
 
 mod deaths;
 mod invited;
+mod mounted;
 mod outages;
 mod stopped;
 mod tools;
