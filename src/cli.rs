@@ -319,14 +319,27 @@ pub struct WorkArgs {
     #[arg(long, value_name = "WORD")]
     pub join: Option<Invitation>,
     /// Forget the library that invited this machine, and end: from then on `hm work` is for its own
-    #[arg(long, conflicts_with_all = ["join", "gpu", "once"])]
+    #[arg(long, conflicts_with_all = ["join", "gpu", "once", "vaults"])]
     pub leave: bool,
+    /// Where a vault of that library is mounted here, by its name there, such as photos=/mnt/nas/Photos; may be given several times.
+    /// Pictures are then made of the originals in it, wherever they are as the library knows them, instead of being fetched
+    /// [default: see `work.vaults` in `hm config`]
+    #[arg(long = "vault", value_name = "NAME=FOLDER", value_parser = vault_mount)]
+    pub vaults: Vec<(String, PathBuf)>,
     /// End when nothing is left to do
     #[arg(long)]
     pub once: bool,
     /// Stand back for everything else, and end when standard input does (set by hm itself)
     #[arg(long, hide = true)]
     pub beside_server: bool,
+}
+
+/// The name of a vault and its folder on this machine.
+fn vault_mount(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => Ok((name.to_owned(), PathBuf::from(folder))),
+        _ => Err("expected NAME=FOLDER, such as photos=/mnt/nas/Photos".to_owned()),
+    }
 }
 
 /// `hm worker`.
@@ -340,7 +353,8 @@ pub struct WorkerArgs {
 /// What `hm worker` can do.
 #[derive(Debug, Subcommand)]
 pub enum WorkerAction {
-    /// Print the line to paste on another machine, so that it works for this library; whoever has it may read all pictures
+    /// Print the line to paste on another machine, so that it works for this library; whoever has it may read all pictures, and learn the
+    /// names of their files
     Invite(InviteArgs),
     /// List the machines that were invited
     List,
@@ -379,4 +393,21 @@ pub enum TableFormat {
     Csv,
     /// One JSON object a line
     Jsonl,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_is_named_before_the_first_equals_sign() {
+        assert_eq!(vault_mount("photos=/mnt/a=b"), Ok(("photos".to_owned(), "/mnt/a=b".into())));
+        for bad in ["photos", "=/mnt", "photos=", ""] {
+            assert!(vault_mount(bad).unwrap_err().contains("NAME=FOLDER"), "{bad}");
+        }
+        let parsed = Cli::try_parse_from(["hm", "work", "--vault", "a=/mnt/a", "--vault", "b=/mnt/b"]).unwrap();
+        let Command::Work(args) = parsed.command else { panic!("{parsed:?}") };
+        assert_eq!(args.vaults, [("a".to_owned(), "/mnt/a".into()), ("b".to_owned(), "/mnt/b".into())]);
+        assert!(Cli::try_parse_from(["hm", "work", "--leave", "--vault", "a=/mnt/a"]).is_err());
+    }
 }

@@ -249,6 +249,9 @@ pub struct WorkConfig {
     pub threads: usize,
     /// Pictures at a time; 0 = by the device.
     pub batch_size: usize,
+    /// Where vaults of the library that invited this machine are mounted here, by their names there; after [`Config::load`] absolute.
+    #[serde(default)]
+    pub vaults: BTreeMap<String, PathBuf>,
 }
 
 /// `[log]`.
@@ -380,6 +383,13 @@ impl Config {
             let (key, expected) = ("map.tile_url", "nothing, or https://HOST/… with {z}, {x} and {y} in it");
             return Err(ConfigError::Value { key, value: self.map.tile_url, expected, variable: variable_of(key) });
         }
+        for (name, folder) in &mut self.work.vaults {
+            if folder.as_os_str().is_empty() {
+                let (key, expected) = ("work.vaults", "the folder where the vault is mounted");
+                return Err(ConfigError::Value { key, value: format!("{name} = \"\""), expected, variable: "none".into() });
+            }
+            *folder = std::path::absolute(&*folder).unwrap_or_else(|_| folder.clone());
+        }
         if self.data_dir.as_os_str().is_empty() {
             self.data_dir = default_data_dir();
         }
@@ -505,6 +515,23 @@ mod tests {
         std::fs::write(&path, "[vaults.nas]\npath = \"/n\"\nsidecar_names = \"xmp\"\n").unwrap();
         let error = Config::from_layers(Some(&path), []).unwrap_err().to_string();
         assert!(error.contains("sidecar_names") && error.contains("IMG.CR2.xmp"), "{error}");
+    }
+
+    #[test]
+    fn the_manuals_example_of_a_workers_vaults_is_one() {
+        let example = DEFAULT_TOML.lines().skip_while(|line| *line != "# [work.vaults]").take_while(|line| line.starts_with("# "));
+        let example: String = example.map(|line| format!("{}\n", &line[2..])).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("local.toml");
+        std::fs::write(&path, example).unwrap();
+        let config = Config::from_layers(Some(&path), []).unwrap();
+        let expected = BTreeMap::from([("photos".to_owned(), PathBuf::from("/mnt/nas/Photos"))]);
+        assert_eq!((config.work.vaults, config.vaults.len()), (expected, 0));
+        std::fs::write(&path, "[work.vaults]\nphotos = \"mnt\"\n").unwrap();
+        assert!(Config::from_layers(Some(&path), []).unwrap().work.vaults["photos"].is_absolute());
+        std::fs::write(&path, "[work.vaults]\nphotos = \"\"\n").unwrap();
+        let error = Config::from_layers(Some(&path), []).unwrap_err().to_string();
+        assert!(error.contains("work.vaults") && error.contains("photos"), "{error}");
     }
 
     #[test]

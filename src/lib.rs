@@ -44,7 +44,7 @@
 //! ```
 //!
 //! A build for workers (`--no-default-features --features work`) has no backup, db, export, pipeline, scan and web, and of media only the
-//! proxies: it needs neither libpq nor gexiv2. `tests/it/layers.rs` holds that, too.
+//! proxies, so that it makes none of mounted originals: it needs neither libpq nor gexiv2. `tests/it/layers.rs` holds that, too.
 //!
 //! # Flows
 //!
@@ -62,6 +62,7 @@
 //! places  coordinates → models::gazetteer → gps_… columns and words (scan and edit at once, the rest in the background); said ones win
 //! map     box + zoom → whole squares → counted by trigger, by kind of file, or the filter's images one by one → clusters → marks in the browser
 //! tasks   what is lacking → lane: screen, new, backlog → claimed in batches, kept by heartbeats → answered → stored → settled
+//! pixels  of a task: the server's proxy, or where the vault is mounted on the worker's machine, the same made of the original as its key names it
 //! search  text → models::query → db::query: names looked up, then conditions with bound values → page
 //! review  copies by content, bursts by time, what vectors are nearly one → a page at a time, in bounded steps → edits, or set apart for good
 //! like    like: → web::ask: words, an image or a part of one → vector → db::nearest, within the conditions → page, the most alike first

@@ -14,7 +14,7 @@ use diesel::{
 };
 
 use super::schema::{files, folders, images, pictures, scans, vault_mounts, vaults};
-use crate::models::{Cursor, Facts, FileFormat, FileId, FileRole, ImageId, PictureKey, RelPath, VaultId};
+use crate::models::{Cursor, Facts, FileFormat, FileId, FileRole, ImageId, Original, PictureKey, RelPath, VaultId};
 
 /// Everything needed to make the pictures of one image on one host.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,6 +221,61 @@ fn picture_file(row: FileRow, chosen: Option<i64>) -> Option<PictureFile> {
         // Facts only help to turn the picture; without them the file's own tags do.
         facts: serde_json::from_value(facts).unwrap_or_default(),
         is_chosen: chosen == Some(id),
+    })
+}
+
+type OriginalRow = (String, String, Vec<u8>, Vec<u8>, String, i64, i64, serde_json::Value, Option<i32>, Option<i32>, Option<String>);
+
+/// The file that an image's current pictures are made from, wherever it is mounted; `None` where there are none yet, or the file is gone.
+///
+/// # Errors
+/// `NotFound` when there is no such image; otherwise when the database fails.
+pub fn find_original(conn: &mut PgConnection, image: ImageId) -> QueryResult<Option<Original>> {
+    images::table.find(image.0).select(images::id).first::<i64>(conn)?;
+    let row: Option<OriginalRow> = images::table
+        .inner_join(pictures::table)
+        .inner_join(files::table.on(images::picture_file_id.eq(files::id.nullable())))
+        .inner_join(folders::table.on(folders::id.eq(files::folder_id)))
+        .inner_join(vaults::table.on(vaults::id.eq(files::vault_id)))
+        .filter(images::id.eq(image.0))
+        .filter(images::picture_key.eq(pictures::key.nullable()))
+        .filter(pictures::error.is_null())
+        .filter(files::missing_since.is_null())
+        .select((
+            pictures::key,
+            vaults::name,
+            folders::rel_path_bytes,
+            files::name_bytes,
+            files::format,
+            files::size_bytes,
+            files::modified_at_ns,
+            files::facts,
+            pictures::width_px,
+            pictures::height_px,
+            pictures::source,
+        ))
+        .first(conn)
+        .optional()?;
+    Ok(row.and_then(original))
+}
+
+/// `None` for a row that another version wrote.
+fn original(row: OriginalRow) -> Option<Original> {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let (key, vault, folder, name, format, size_bytes, modified_at_ns, facts, width_px, height_px, made_from) = row;
+    let facts: Facts = serde_json::from_value(facts).ok()?;
+    Some(Original {
+        picture: key.parse().ok()?,
+        vault,
+        path: RelPath::from_bytes(&folder).ok()?.join(OsStr::from_bytes(&name)).ok()?,
+        size_bytes,
+        modified_at_ns,
+        format: format.parse().ok()?,
+        orientation: facts.orientation,
+        decoder_turns: facts.decoder_turns,
+        stored_px: facts.width_px.zip(facts.height_px),
+        proxy_px: (u32::try_from(width_px?).ok()?, u32::try_from(height_px?).ok()?),
+        made_from: made_from?,
     })
 }
 

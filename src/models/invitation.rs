@@ -15,7 +15,7 @@ const LONGEST: usize = 8192;
 /// Longest name of a worker, in letters.
 pub const LONGEST_WORKER_NAME: usize = 40;
 
-/// An invitation. Whoever has it may read all pictures, and take and answer tasks.
+/// An invitation. Whoever has it may read all pictures and where their files lie in their vaults, and take and answer tasks.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
     /// What the server calls the machine.

@@ -11,6 +11,10 @@ use std::{
 
 use unicode_normalization::UnicodeNormalization;
 
+/// How far two times of change of one state of a file may lie apart, in nanoseconds: file systems round them, FAT to two seconds, SMB to
+/// 100 ns.
+pub const SAME_TIME_NS: u64 = 2_000_000_000;
+
 /// The path leaves its vault, is absolute, or holds an empty or dotted part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a path inside a vault")]

@@ -10,6 +10,7 @@ mod image;
 pub mod invitation;
 mod location;
 pub mod map;
+mod original;
 mod picture;
 pub mod query;
 mod size;
@@ -26,7 +27,8 @@ pub use id::{
 pub use image::{CapturedAt, Facts, FileFormat, FileKind, FileRole, Gps, Orientation, UnknownName};
 #[cfg(feature = "library")]
 pub(crate) use location::nfc;
-pub use location::{InvalidPath, RelPath, suffix_of};
+pub use location::{InvalidPath, RelPath, SAME_TIME_NS, suffix_of};
+pub use original::Original;
 pub use picture::{InvalidPictureKey, PictureKey, PictureSize};
 pub use query::{Query, QueryError};
 pub use size::size_words;

@@ -4,11 +4,8 @@ use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 use crate::{
     db::pictures::PictureFile,
-    models::{FileFormat, FileKind, FileRole, Orientation},
+    models::{FileFormat, FileKind, FileRole, Orientation, SAME_TIME_NS},
 };
-
-/// File systems round times: FAT to two seconds, SMB to 100 ns.
-const SAME_TIME_NS: u64 = 2_000_000_000;
 
 /// What became of a source file since the scan.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,8 +28,12 @@ mod work;
 #[cfg(feature = "library")]
 mod worker;
 
+#[cfg(feature = "library")]
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+#[cfg(feature = "library")]
+use crate::cli::GlobalArgs;
 use crate::{
     cli::{Cli, Command},
     config::Config,
@@ -83,6 +87,19 @@ fn agreed() -> Settings {
     settings
 }
 
+/// The settings of this process, for a child of it.
+#[cfg(feature = "library")]
+fn child_arguments(global: &GlobalArgs, role: &str) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for (flag, value) in [("--config", &global.config), ("--data-dir", &global.data_dir)] {
+        if let Some(value) = value {
+            arguments.extend([flag.into(), std::path::absolute(value).unwrap_or_else(|_| value.clone()).into_os_string()]);
+        }
+    }
+    arguments.push(role.into());
+    arguments
+}
+
 /// Runs the role that the command line names.
 ///
 /// # Errors
@@ -114,7 +131,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Models(args) => models::run(&args, &config, &bars),
         #[cfg(feature = "library")]
         Command::User(args) => user::run(&args, &config),
-        Command::Work(args) => work::run(&args, &config),
+        Command::Work(args) => work::run(&args, &cli.global, &config),
         #[cfg(feature = "library")]
         Command::Worker(args) => worker::run(&args, &config),
         Command::Doctor => doctor::run(&config),

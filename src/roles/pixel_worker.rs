@@ -1,4 +1,5 @@
-//! `hm pixel-worker`: decodes one picture after the other for the server, under limits, as a child of it.
+//! `hm pixel-worker`: decodes one picture after the other for the server, or for a worker with the vault mounted, under limits, as a child
+//! of it.
 
 use rustix::process::nice;
 
@@ -6,7 +7,7 @@ use crate::{
     config::Config,
     media::{
         child,
-        pixels::{self, PictureRequest, PicturesMade, PixelsError},
+        pixels::{self, PicturesMade, PixelRequest, PixelsError, ProxyMade},
     },
     roles::Exit,
 };
@@ -14,7 +15,7 @@ use crate::{
 /// How much this process stands back for the ones that answer pages.
 const NICE: i32 = 5;
 
-/// Answers requests until the server is gone.
+/// Answers requests until whoever started it is gone.
 ///
 /// # Errors
 /// When this was not started by a pool of children.
@@ -26,8 +27,9 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<Exit> {
 }
 
 fn answer(request: &[u8]) -> Vec<u8> {
-    let answer: Result<PicturesMade, PixelsError> = match serde_json::from_slice::<PictureRequest>(request) {
-        Ok(request) => pixels::make_pictures(&request),
+    let answer: Result<PicturesMade, PixelsError> = match serde_json::from_slice::<PixelRequest>(request) {
+        Ok(PixelRequest::Pictures(request)) => pixels::make_pictures(&request),
+        Ok(PixelRequest::Proxy(request)) => return ProxyMade::to_frame(&pixels::make_proxy(&request)),
         Err(error) => Err(PixelsError::Read(format!("the request is not understood: {error}"))),
     };
     serde_json::to_vec(&answer).expect("plain values have a JSON form")

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    ffi::OsString,
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
@@ -14,7 +13,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Exit, agreed, host::host_name, local_worker::LocalWorker, scan, worker::serving_file};
+use super::{Exit, agreed, child_arguments, host::host_name, local_worker::LocalWorker, scan, worker::serving_file};
 use crate::{
     backup::Nightly,
     cli::{GlobalArgs, ServeArgs},
@@ -168,18 +167,6 @@ fn index_memory_mib(config: &Config) -> i64 {
         return OF_ANOTHERS;
     }
     i64::try_from((total_memory_bytes() / 5) >> 20).unwrap_or(OF_ANOTHERS)
-}
-
-/// The settings of this process, for a child of it.
-fn child_arguments(global: &GlobalArgs, role: &str) -> Vec<OsString> {
-    let mut arguments = Vec::new();
-    for (flag, value) in [("--config", &global.config), ("--data-dir", &global.data_dir)] {
-        if let Some(value) = value {
-            arguments.extend([flag.into(), std::path::absolute(value).unwrap_or_else(|_| value.clone()).into_os_string()]);
-        }
-    }
-    arguments.push(role.into());
-    arguments
 }
 
 /// Says where the server listens to those who invite workers, as long as it does.

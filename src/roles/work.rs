@@ -1,6 +1,7 @@
 //! `hm work`: runs the networks, for the library of this machine or for one that invited it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
@@ -19,7 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{Exit, agreed, host::host_name};
 use crate::{
-    cli::WorkArgs,
+    cli::{GlobalArgs, WorkArgs},
     config::Config,
     infer::{
         engine::{self, Device, device_name},
@@ -28,7 +29,7 @@ use crate::{
     models::invitation::Invitation,
     queue::Queue,
     services::Services,
-    work::{self, Engine, Http, Local, Plan, QueueDesk, Server, Summary},
+    work::{self, Engine, Http, Local, PictureSource, Plan, QueueDesk, Server, Summary},
 };
 
 /// How far a worker beside the server stands back.
@@ -50,7 +51,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When there is no GPU and one is asked for, the invitation cannot be kept, or the private Redis does not start. A server, Redis or
 /// network that is away is no error: they are waited for.
-pub(super) fn run(args: &WorkArgs, config: &Config) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &WorkArgs, global: &GlobalArgs, config: &Config) -> anyhow::Result<Exit> {
     if args.leave {
         return leave(config);
     }
@@ -86,9 +87,13 @@ pub(super) fn run(args: &WorkArgs, config: &Config) -> anyhow::Result<Exit> {
             let desk = QueueDesk::new(queue, runtime.handle().clone(), &invitation.name, &host);
             let server = Server::new(&invitation.server, &invitation.token);
             let engine = Engine::new(shelf, device, Some(server.clone()));
-            work::work(desk, Http::new(server), engine, plan, Arc::clone(&stop))
+            let pictures = pictures(server, vaults(args, config), global, config, plan.preparers)?;
+            work::work(desk, pictures, engine, plan, Arc::clone(&stop))
         }
         None => {
+            if !args.vaults.is_empty() {
+                tracing::warn!("--vault is for a machine that another library has invited: this library's proxies are at hand");
+            }
             let services = Services::open_redis(config).context("while starting the private Redis")?;
             let Some(queue) = reach(&runtime, services.redis_url(), &stop) else { return Ok(Exit::Interrupted) };
             let desk = QueueDesk::new(queue, runtime.handle().clone(), &host.to_lowercase(), &host);
@@ -102,12 +107,59 @@ pub(super) fn run(args: &WorkArgs, config: &Config) -> anyhow::Result<Exit> {
 }
 
 fn tell(summary: &Summary) {
-    let Summary { answered, failed, given_back, busy, busy_share } = summary;
+    let Summary { answered, failed, given_back, from_vaults, busy, busy_share } = summary;
+    let from_vaults = from_vaults.map_or_else(String::new, |count| format!("{count} pictures made from mounted vaults; "));
     tracing::info!(
-        "ended: {answered} answers, {failed} of them failures; {given_back} tasks given back; the device computed for {:.1} s, {:.0} % of the time",
+        "ended: {answered} answers, {failed} of them failures; {given_back} tasks given back; {from_vaults}the device computed for {:.1} s, {:.0} % of the time",
         busy.as_secs_f32(),
         busy_share * 100.0
     );
+}
+
+/// The vaults of the inviting library that are mounted here: what is said on the command line goes before the settings.
+fn vaults(args: &WorkArgs, config: &Config) -> BTreeMap<String, PathBuf> {
+    let mut vaults = config.work.vaults.clone();
+    vaults.extend(args.vaults.iter().map(|(name, folder)| (name.clone(), std::path::absolute(folder).unwrap_or_else(|_| folder.clone()))));
+    vaults
+}
+
+/// Where a worker of another library gets its pictures.
+#[cfg(feature = "library")]
+fn pictures(
+    server: Server,
+    vaults: BTreeMap<String, PathBuf>,
+    global: &GlobalArgs,
+    config: &Config,
+    at_once: usize,
+) -> anyhow::Result<Box<dyn PictureSource>> {
+    if vaults.is_empty() {
+        return Ok(Box::new(Http::new(server)));
+    }
+    for (name, folder) in &vaults {
+        if folder.is_dir() {
+            tracing::info!("pictures of the vault `{name}` are made of the originals in {}", folder.display());
+        } else {
+            tracing::warn!("the vault `{name}` is not at {}: its pictures come from the server until it is", folder.display());
+        }
+    }
+    let program = std::env::current_exe().context("while looking for this program")?;
+    let program = (program, super::child_arguments(global, "pixel-worker"));
+    Ok(Box::new(work::Mounted::new(server, vaults, &config.thumbs, program, at_once)))
+}
+
+/// Where a worker of another library gets its pictures: without decoders for originals, from its server.
+#[cfg(not(feature = "library"))]
+fn pictures(
+    server: Server,
+    vaults: BTreeMap<String, PathBuf>,
+    _: &GlobalArgs,
+    _: &Config,
+    _: usize,
+) -> anyhow::Result<Box<dyn PictureSource>> {
+    if !vaults.is_empty() {
+        tracing::warn!("this hm was built without decoders for originals: all pictures come from the server, whatever is mounted here");
+    }
+    Ok(Box::new(Http::new(server)))
 }
 
 /// The queue, waited for; none when the worker is asked to stop before.
@@ -292,9 +344,20 @@ mod tests {
     }
 
     #[test]
+    fn vaults_on_the_command_line_go_before_those_of_the_settings() {
+        let mut config = Config::load(None).unwrap();
+        config.work.vaults = BTreeMap::from([("a".to_owned(), "/mnt/a".into()), ("b".to_owned(), "/mnt/b".into())]);
+        let said = vec![("b".to_owned(), "/media/b".into()), ("c".to_owned(), PathBuf::from("c"))];
+        let args = WorkArgs { gpu: false, join: None, leave: false, vaults: said, once: true, beside_server: false };
+        let vaults = vaults(&args, &config);
+        assert_eq!((vaults["a"].as_path(), vaults["b"].as_path()), (Path::new("/mnt/a"), Path::new("/media/b")));
+        assert!(vaults["c"].is_absolute() && vaults.len() == 3, "{vaults:?}");
+    }
+
+    #[test]
     fn batches_are_sized_by_the_settings_or_the_device() {
         let mut config = Config::load(None).unwrap();
-        let args = WorkArgs { gpu: false, join: None, leave: false, once: true, beside_server: false };
+        let args = WorkArgs { gpu: false, join: None, leave: false, vaults: Vec::new(), once: true, beside_server: false };
         let by_device = plan(&args, &config, &Device::Cpu, 4);
         assert!((1..=CPU_BATCH).contains(&by_device.batch_size), "{by_device:?}");
         assert_eq!((by_device.device.as_str(), by_device.preparers), ("CPU, 4 threads", 1));

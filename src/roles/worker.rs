@@ -110,7 +110,8 @@ fn invite(conn: &mut PgConnection, args: &InviteArgs, config: &Config) -> anyhow
     insert_audit(conn, ACTOR, Action::WorkerInvited, &name, "")?;
     let port = invitation.redis.rsplit(':').next().unwrap_or_default();
     Ok(format!(
-        "Paste this on the other machine, where hm is installed (without --gpu where it has none). Whoever has it may read all pictures.\n\
+        "Paste this on the other machine, where hm is installed (without --gpu where it has none). Whoever has it may read all pictures, \
+         and learn the names of their files.\n\
          It reaches {} and port {port} for Redis there; a firewall has to let both through.\n\n\
          hm work --gpu --join {word}",
         invitation.server

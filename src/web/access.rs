@@ -33,7 +33,8 @@ const OWN: [&str; 6] = ["/me", "/me/password", "/me/tokens", "/me/tokens/{id}/de
 const OWNERS: [&str; 5] = ["/accounts", "/accounts/{id}/role", "/accounts/{id}/password", "/accounts/{id}/delete", "/audit"];
 
 /// What a machine that was invited to work fetches: whoever may look may, too.
-const WORKERS: [&str; 3] = ["/api/v1/images/{id}/thumbnail", "/api/v1/models", "/api/v1/models/{name}/{file}"];
+const WORKERS: [&str; 4] =
+    ["/api/v1/images/{id}/thumbnail", "/api/v1/images/{id}/original", "/api/v1/models", "/api/v1/models/{name}/{file}"];
 
 /// The rule for an address of the table.
 pub fn access(method: &Method, path: &str) -> Access {

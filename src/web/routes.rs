@@ -238,6 +238,8 @@ routes! {
     post "/api/v1/tasks/resume" => api::resume_lane;
     /// The picture of an image, `?size=thumbnail` or `proxy`.
     get "/api/v1/images/{id}/thumbnail" => api::thumbnail;
+    /// The file that the picture of an image is made from, for workers that have its vault mounted.
+    get "/api/v1/images/{id}/original" => api::original;
     /// The imported networks.
     get "/api/v1/models" => api::list_models;
     /// The bytes of a network's file, with ranges.

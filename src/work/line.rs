@@ -53,6 +53,8 @@ pub struct Summary {
     pub failed: u64,
     /// Tasks given back unworked at the end.
     pub given_back: usize,
+    /// Pictures made of originals in mounted vaults; none where the worker was told of no vault.
+    pub from_vaults: Option<u64>,
     /// How long the device computed.
     pub busy: Duration,
     /// The share of the time from the first batch to the end of the last that it did, 0..=1.
@@ -150,6 +152,7 @@ impl<D: Desk, S: PictureSource, N: Networks> Line<D, S, N> {
             answered: self.answered.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             given_back,
+            from_vaults: self.source.made_from_vaults(),
             busy,
             busy_share: if span.is_zero() { 0.0 } else { (busy.as_secs_f32() / span.as_secs_f32()).min(1.0) },
         }

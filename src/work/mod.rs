@@ -18,6 +18,8 @@ mod desk;
 mod device;
 mod held;
 mod line;
+#[cfg(feature = "library")]
+mod mounted;
 mod networks;
 mod pictures;
 mod points;
@@ -29,6 +31,8 @@ mod trouble;
 
 pub use desk::{Desk, DeskError, QueueDesk, Report};
 pub use line::{Plan, Summary, work};
+#[cfg(feature = "library")]
+pub use mounted::Mounted;
 pub use networks::{Engine, Network, Networks, NotRun};
 pub use pictures::{Http, Local, NoPicture, PictureSource};
 pub use server::Server;

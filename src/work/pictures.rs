@@ -1,4 +1,4 @@
-//! The picture of a task, as bytes: the proxy that the server made, from its disk or from it.
+//! The picture of a task, as bytes: the proxy that the server made, from its disk or from it. (`mounted` makes it of the original.)
 
 use std::{fs, io, path::PathBuf};
 
@@ -26,6 +26,25 @@ pub trait PictureSource: Send + Sync {
 
     /// How many are best fetched at a time.
     fn at_a_time(&self) -> usize;
+
+    /// How many were made of originals in vaults that are mounted here; none where no vault is meant to be.
+    fn made_from_vaults(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl<S: PictureSource + ?Sized> PictureSource for Box<S> {
+    fn fetch(&self, task: &Task) -> Result<Vec<u8>, NoPicture> {
+        (**self).fetch(task)
+    }
+
+    fn at_a_time(&self) -> usize {
+        (**self).at_a_time()
+    }
+
+    fn made_from_vaults(&self) -> Option<u64> {
+        (**self).made_from_vaults()
+    }
 }
 
 /// The directory that the server on this machine puts them into.

@@ -235,6 +235,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     // Nothing is changed by it, but it takes all cores.
     ("post", "/api/v1/images/{id}/segment", Editor),
     ("get", "/api/v1/images/{id}/thumbnail", Worker),
+    ("get", "/api/v1/images/{id}/original", Worker),
     ("get", "/api/v1/models", Worker),
     ("get", "/api/v1/models/{name}/{file}", Worker),
     ("get", "/api/v1/files/{id}", Viewer),

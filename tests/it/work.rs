@@ -3,6 +3,7 @@
 
 mod deaths;
 mod invited;
+mod mounted;
 mod outages;
 mod servers;
 mod stopped;

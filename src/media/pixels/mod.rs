@@ -5,8 +5,8 @@
 //!   → resize to the proxy → profile to sRGB → turn upright → JPEG → resize to the thumbnail → WebP → ThumbHash
 //! ```
 //!
-//! Decoders speak to files that strangers wrote, some of them in C: [`make_pictures`] belongs into a child process with limits
-//! (`hm pixel-worker`), and its request and answer are plain values that travel there and back. May import models.
+//! Decoders speak to files that strangers wrote, some of them in C: [`make_pictures`] and [`make_proxy`] belong into a child process with
+//! limits (`hm pixel-worker`), and their requests and answers are plain values that travel there and back. May import models.
 
 mod bitmap;
 mod color;
@@ -28,14 +28,16 @@ mod tests;
 mod tiff;
 mod tiff_tags;
 
-use bitmap::Bitmap;
+use std::path::Path;
+
+use bitmap::{Bitmap, SrgbImage};
 use color::Profile;
 use detect::Kind;
 use read_at::{ReadAt, SourceFile};
 
-pub use request::{PictureRequest, PictureSource, PicturesMade, PixelsError};
+pub use request::{PictureRequest, PictureSource, PicturesMade, PixelRequest, PixelsError, ProxyMade, ProxyRequest};
 
-use crate::models::Orientation;
+use crate::models::{FileFormat, Orientation};
 
 /// What a decoder hands back.
 struct Decoded {
@@ -89,12 +91,15 @@ impl Bounds {
 /// [`PixelsError`]; nothing is left behind under either name.
 pub fn make_pictures(request: &PictureRequest) -> Result<PicturesMade, PixelsError> {
     let bounds = Bounds { max_pixels: request.max_pixels, wanted_px: request.proxy_px.max(request.thumbnail_px) };
-    let decoded = decode(request, &bounds)?;
-    let Decoded { bitmap, profile, orientation, full_px, source, note } = decoded;
-
-    let (proxy_width, proxy_height) = fit(full_px, request.proxy_px);
-    let proxy = bitmap.resized_within(proxy_width, proxy_height)?;
-    let proxy = color::to_srgb(proxy, &profile)?.turned(orientation);
+    let sought = Sought {
+        path: &request.source,
+        format: request.format,
+        orientation: request.orientation,
+        stored_px: request.stored_px,
+        proxy_px: request.proxy_px,
+        timeout_s: request.timeout_s,
+    };
+    let Shown { proxy, orientation, full_px, source, note } = show(&sought, &bounds)?;
     let (thumbnail_width, thumbnail_height) = fit(proxy.size_px(), request.thumbnail_px);
     let thumbnail = proxy.resized(thumbnail_width, thumbnail_height)?;
 
@@ -113,19 +118,67 @@ pub fn make_pictures(request: &PictureRequest) -> Result<PicturesMade, PixelsErr
     Ok(made)
 }
 
-fn decode(request: &PictureRequest, bounds: &Bounds) -> Result<Decoded, PixelsError> {
-    let file = SourceFile::open(&request.source)?;
-    let kind = detect::kind(&file, request.format);
-    let stated = request.orientation;
+/// Makes the proxy alone and writes nothing: the same bytes that [`make_pictures`] keeps, where the proxy is the larger of its pictures.
+///
+/// # Errors
+/// [`PixelsError`].
+pub fn make_proxy(request: &ProxyRequest) -> Result<ProxyMade, PixelsError> {
+    let bounds = Bounds { max_pixels: request.max_pixels, wanted_px: request.proxy_px };
+    let sought = Sought {
+        path: &request.source,
+        format: request.format,
+        orientation: request.orientation,
+        stored_px: request.stored_px,
+        proxy_px: request.proxy_px,
+        timeout_s: request.timeout_s,
+    };
+    let Shown { proxy, source, .. } = show(&sought, &bounds)?;
+    Ok(ProxyMade { proxy_px: proxy.size_px(), source, jpeg: encode::jpeg(&proxy)? })
+}
+
+/// What is to be decoded.
+struct Sought<'a> {
+    path: &'a Path,
+    format: FileFormat,
+    orientation: Option<Orientation>,
+    stored_px: Option<(u32, u32)>,
+    proxy_px: u32,
+    timeout_s: u64,
+}
+
+/// A source as it is shown.
+struct Shown {
+    /// Upright, in sRGB, of the proxy's size.
+    proxy: SrgbImage,
+    /// How the source was turned for that.
+    orientation: Orientation,
+    /// As in [`Decoded`].
+    full_px: (u32, u32),
+    source: PictureSource,
+    note: Option<String>,
+}
+
+fn show(sought: &Sought<'_>, bounds: &Bounds) -> Result<Shown, PixelsError> {
+    let Decoded { bitmap, profile, orientation, full_px, source, note } = decode(sought, bounds)?;
+    let (proxy_width, proxy_height) = fit(full_px, sought.proxy_px);
+    let proxy = bitmap.resized_within(proxy_width, proxy_height)?;
+    let proxy = color::to_srgb(proxy, &profile)?.turned(orientation);
+    Ok(Shown { proxy, orientation, full_px, source, note })
+}
+
+fn decode(sought: &Sought<'_>, bounds: &Bounds) -> Result<Decoded, PixelsError> {
+    let file = SourceFile::open(sought.path)?;
+    let kind = detect::kind(&file, sought.format);
+    let stated = sought.orientation;
     match kind {
         Kind::Jpeg => jpeg::decode_file(&file, stated, bounds),
-        Kind::Raw => raw::decode(&file, request, bounds),
+        Kind::Raw => raw::decode(&file, sought, bounds),
         Kind::Heif => heif::decode(&file.read_all()?, stated, bounds),
         Kind::Jxl => jxl::decode(&file.read_all()?, bounds),
         Kind::Png => plain::decode(&file.read_all()?, image::ImageFormat::Png, stated, bounds),
         Kind::Webp => plain::decode(&file.read_all()?, image::ImageFormat::WebP, stated, bounds),
         Kind::Tiff => tiff::decode(&file, stated, bounds),
-        Kind::Video => poster::decode(&request.source, request.timeout_s, bounds),
+        Kind::Video => poster::decode(sought.path, sought.timeout_s, bounds),
         Kind::Unknown if file.len() == 0 => Err(PixelsError::Broken("the file is empty".into())),
         Kind::Unknown => Err(PixelsError::Unsupported("the file is no picture that is known".into())),
     }

@@ -4,7 +4,7 @@
 use rsraw::RawImage;
 
 use super::{
-    Bounds, Decoded, PictureRequest, PictureSource, PixelsError,
+    Bounds, Decoded, PictureSource, PixelsError, Sought,
     bitmap::Bitmap,
     color::Profile,
     jpeg,
@@ -29,12 +29,12 @@ const PIXEL_GROUPING: i32 = 2;
 const SRGB_CURVE: (f64, f64) = (1.0 / 2.4, 12.92);
 
 /// The best picture of a RAW file.
-pub(super) fn decode(file: &SourceFile, request: &PictureRequest, bounds: &Bounds) -> Result<Decoded, PixelsError> {
-    let good_px = GOOD_PREVIEW_PX.min(request.proxy_px);
+pub(super) fn decode(file: &SourceFile, sought: &Sought<'_>, bounds: &Bounds) -> Result<Decoded, PixelsError> {
+    let good_px = GOOD_PREVIEW_PX.min(sought.proxy_px);
     let named = best(previews::find(file), bounds.wanted_px);
     if let Some(preview) = named.filter(|preview| preview.longest_px() >= good_px) {
         let bytes = file.bytes_at(preview.at, preview.bytes as usize).unwrap_or_default();
-        if let Ok(decoded) = decode_preview(&bytes, file, request.orientation, request.stored_px, bounds) {
+        if let Ok(decoded) = decode_preview(&bytes, file, sought.orientation, sought.stored_px, bounds) {
             return Ok(decoded);
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn decode(file: &SourceFile, request: &PictureRequest, bounds: &Bound
     let mut preview = None;
     while let Some(candidate) = best(candidates.clone(), bounds.wanted_px) {
         let part = &bytes[candidate.at as usize..(candidate.at + candidate.bytes) as usize];
-        preview = decode_preview(part, file, request.orientation, request.stored_px, bounds).ok();
+        preview = decode_preview(part, file, sought.orientation, sought.stored_px, bounds).ok();
         if preview.is_some() {
             break;
         }
@@ -58,7 +58,7 @@ pub(super) fn decode(file: &SourceFile, request: &PictureRequest, bounds: &Bound
     if preview_px >= good_px {
         return preview.ok_or_else(|| PixelsError::NoPicture("no preview".into()));
     }
-    match develop(&bytes, request.orientation, bounds) {
+    match develop(&bytes, sought.orientation, bounds) {
         Ok(developed) if developed.bitmap.width_px.max(developed.bitmap.height_px) > preview_px => Ok(developed),
         Ok(_) => preview.ok_or_else(|| PixelsError::NoPicture("no preview".into())),
         Err(PixelsError::NoPicture(why)) if preview.is_none() && sensor_data.is_lossy => {

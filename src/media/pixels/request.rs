@@ -34,6 +34,69 @@ pub struct PictureRequest {
     pub timeout_s: u64,
 }
 
+/// One source file whose proxy alone is wanted, in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyRequest {
+    /// The file to read, absolute.
+    #[serde(with = "path_text")]
+    pub source: PathBuf,
+    /// What its name says it is; its first bytes win where they speak.
+    pub format: FileFormat,
+    /// As in [`PictureRequest`].
+    pub orientation: Option<Orientation>,
+    /// As in [`PictureRequest`].
+    pub stored_px: Option<(u32, u32)>,
+    /// Longest side of the proxy, in pixels.
+    pub proxy_px: u32,
+    /// Largest picture decoded, in pixels.
+    pub max_pixels: u64,
+    /// Patience with programs that are started for it, in seconds.
+    pub timeout_s: u64,
+}
+
+/// What the decoding child may be asked; its answer to the one is JSON, to the other [`ProxyMade::to_frame`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum PixelRequest {
+    /// Both pictures, written to disk. First, for it names all that the other does.
+    Pictures(PictureRequest),
+    /// The proxy alone, sent back.
+    Proxy(ProxyRequest),
+}
+
+/// A proxy in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyMade {
+    /// Its size, upright, in pixels.
+    pub proxy_px: (u32, u32),
+    /// What it was made from.
+    pub source: PictureSource,
+    /// Its JPEG; not in the JSON, but behind it.
+    #[serde(skip)]
+    pub jpeg: Vec<u8>,
+}
+
+impl ProxyMade {
+    /// An answer as it travels: a line of JSON, and the JPEG as it is.
+    pub fn to_frame(answer: &Result<Self, PixelsError>) -> Vec<u8> {
+        let mut frame = serde_json::to_vec(answer).expect("plain values have a JSON form");
+        frame.push(b'\n');
+        frame.extend_from_slice(answer.as_ref().map_or(&[], |made| &made.jpeg));
+        frame
+    }
+
+    /// Reads [`Self::to_frame`].
+    ///
+    /// # Errors
+    /// [`PixelsError`] of whoever made it; [`PixelsError::Read`] for what is no such answer.
+    pub fn from_frame(frame: &[u8]) -> Result<Self, PixelsError> {
+        let not_understood = |error: &dyn std::fmt::Display| PixelsError::Read(format!("the child's answer is not understood: {error}"));
+        let end = frame.iter().position(|byte| *byte == b'\n').ok_or_else(|| not_understood(&"it has no end of line"))?;
+        let answer: Result<Self, PixelsError> = serde_json::from_slice(&frame[..end]).map_err(|error| not_understood(&error))?;
+        answer.map(|made| Self { jpeg: frame[end + 1..].to_vec(), ..made })
+    }
+}
+
 /// What the pictures were made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -305,3 +305,25 @@ fn requests_and_answers_survive_json_with_names_that_are_no_text() {
     let json = serde_json::to_vec(&answer).unwrap();
     assert_eq!(serde_json::from_slice::<Result<PicturesMade, PixelsError>>(&json).unwrap(), answer);
 }
+
+#[test]
+fn a_proxy_in_memory_is_the_one_on_disk_and_survives_its_way_from_the_child() {
+    let dir = tempfile::tempdir().unwrap();
+    for orientation in [None, Orientation::try_from(6).ok()] {
+        let of_both = PictureRequest { orientation, ..request(dir.path(), &jpeg(&quarters(640, 480)), FileFormat::Jpeg) };
+        let made = make_pictures(&of_both).unwrap();
+        let PictureRequest { source, format, stored_px, proxy_px, max_pixels, timeout_s, .. } = of_both;
+        let of_one = ProxyRequest { source, format, orientation, stored_px, proxy_px, max_pixels, timeout_s };
+        let json = serde_json::to_vec(&of_one).unwrap();
+        let Ok(PixelRequest::Proxy(asked)) = serde_json::from_slice(&json) else { panic!("{}", String::from_utf8_lossy(&json)) };
+        let proxy = make_proxy(&asked);
+        let proxy = ProxyMade::from_frame(&ProxyMade::to_frame(&proxy)).unwrap();
+        assert_eq!((proxy.proxy_px, proxy.source), (made.proxy_px, PictureSource::Full));
+        assert!(proxy.jpeg == std::fs::read(&of_both.proxy).unwrap(), "orientation {orientation:?}");
+        let json = serde_json::to_vec(&PictureRequest { source: of_one.source, ..of_both }).unwrap();
+        assert!(matches!(serde_json::from_slice(&json), Ok(PixelRequest::Pictures(_))));
+    }
+    let broken = Err(PixelsError::Broken("cut\nshort".into()));
+    assert_eq!(ProxyMade::from_frame(&ProxyMade::to_frame(&broken)), broken);
+    assert!(matches!(ProxyMade::from_frame(b"{}"), Err(PixelsError::Read(_))));
+}

@@ -1,5 +1,7 @@
 //! What a machine needs that works for the library of another: an invitation, that library's Redis, and its GPU where it has one.
 
+use std::{fs, path::Path};
+
 #[cfg(not(feature = "library"))]
 use super::folder;
 use super::{Tick, queue};
@@ -28,9 +30,24 @@ pub(super) fn ticks(config: &Config) -> Vec<Tick> {
         }
         Ok(Some(invitation)) => {
             let by = format!("by {}, which calls this machine `{}`", invitation.server, invitation.name);
-            vec![Tick::works("invitation", by), queue(&invitation.redis_url()), gpu()]
+            let mut ticks = vec![Tick::works("invitation", by), queue(&invitation.redis_url()), gpu()];
+            ticks.extend(config.work.vaults.iter().map(|(name, folder)| mounted(name, folder)));
+            ticks
         }
         Err(error) => vec![Tick::of_error("invitation", told(&error)), gpu()],
+    }
+}
+
+/// A vault that is said to be mounted here: without it pictures come from the server.
+fn mounted(name: &str, folder: &Path) -> Tick {
+    let found = format!("{name} of that library at `{}`", folder.display());
+    if !cfg!(feature = "library") {
+        return Tick::lacks("mounted vault", found, "this hm was built without decoders for originals: pictures come from the server");
+    }
+    match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Tick::works("mounted vault", found),
+        Ok(false) => Tick::lacks("mounted vault", format!("{found} is empty"), "mount it, or correct work.vaults"),
+        Err(error) => Tick::lacks("mounted vault", format!("{found}: {error}"), "mount it, or correct work.vaults"),
     }
 }
 
@@ -61,6 +78,17 @@ mod tests {
         let of_damaged = ticks(&config);
         assert_eq!((of_damaged[0].what, of_damaged[0].state), ("invitation", State::Broken));
         assert!(of_damaged[0].hint.contains("--leave"), "{of_damaged:?}");
+    }
+
+    #[test]
+    fn a_vault_that_is_not_where_the_settings_say_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let away = mounted("photos", &dir.path().join("away"));
+        assert!(away.state == State::Lacks && away.found.contains("photos"), "{away}");
+        assert_eq!(mounted("photos", dir.path()).state, State::Lacks, "an empty mount point is no disk");
+        fs::write(dir.path().join("a.jpg"), "").unwrap();
+        let there = mounted("photos", dir.path());
+        assert_eq!(there.state == State::Works, cfg!(feature = "library"), "{there}");
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::{
     db::{
         gallery::{GalleryCard, list_cards},
         image::{ImageFile, ImagePage, find_image},
+        pictures::find_original,
     },
-    models::{Cursor, Direction, Filter, ImageId, PictureSize, edit::Place},
+    models::{Cursor, Direction, Filter, ImageId, Original, PictureSize, edit::Place},
     web::{
         State, WebError,
         error::{ErrorBody, or_not_found},
@@ -447,6 +448,25 @@ pub(in crate::web) async fn thumbnail(
     let id: ImageId = id.parse().map_err(|_| WebError::NotFound("image"))?;
     let patience = query.wait.map_or(files::PATIENCE, |wait_ms| Duration::from_millis(wait_ms).min(files::PATIENCE));
     send_picture(&request, &state, id, query.size.unwrap_or(PictureSize::Thumbnail), None, patience).await
+}
+
+/// The file that a picture is made from.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OriginalAnswer {
+    /// Its vault, its path there, its state at the last scan, and what was made of it; null while there is no picture, or the file is gone.
+    #[schema(value_type = Option<Object>)]
+    original: Option<Original>,
+}
+
+/// The file that the current picture of an image is made from, for a worker that has its vault mounted itself.
+#[utoipa::path(get, path = "/api/v1/images/{id}/original", tag = "images", params(("id" = i64, Path)), responses(
+    (status = 200, body = OriginalAnswer),
+    (status = 404, description = "No such image", body = ErrorBody),
+))]
+pub(in crate::web) async fn original(state: Data<State>, id: web::Path<String>) -> Result<HttpResponse, WebError> {
+    let id: ImageId = id.parse().map_err(|_| WebError::NotFound("image"))?;
+    let original = state.db.run(move |conn| find_original(conn, id)).await.map_err(or_not_found("image"))?;
+    Ok(json(&OriginalAnswer { original }))
 }
 
 /// The bytes of a file, with ranges and revalidation.

@@ -30,7 +30,7 @@ pub(super) use edits::{edit_image, edit_many};
 pub(super) use export::export;
 pub(super) use health::healthz;
 pub(super) use history::{history, redo, redo_one, undo, undo_one};
-pub(super) use images::{file, get_image, list_images, thumbnail};
+pub(super) use images::{file, get_image, list_images, original, thumbnail};
 pub(super) use library::get_library;
 pub(super) use lists::{get_facets, get_timeline, list_all_folders, list_all_scans, list_all_vaults, start_scan};
 pub(super) use map::get_map;
@@ -56,6 +56,7 @@ pub(super) use tracks::place_by_track;
         images::get_image,
         regions::list_image_regions,
         images::thumbnail,
+        images::original,
         images::file,
         edits::edit_image,
         history::history,

@@ -25,21 +25,21 @@ use crate::support::{
 };
 
 /// A library with a database of the tests' server and a private Redis.
-struct Library {
-    disk: Disk,
-    database: TestDatabase,
-    data_dir: PathBuf,
+pub(super) struct Library {
+    pub(super) disk: Disk,
+    pub(super) database: TestDatabase,
+    pub(super) data_dir: PathBuf,
 }
 
 impl Library {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let disk = Disk::new();
         let data_dir = disk.data("server").canonicalize().unwrap_or_else(|_| disk.data("server"));
         Self { disk, database: TestDatabase::new(), data_dir }
     }
 
     /// Holds the private Redis open.
-    fn open(&self) -> Services {
+    pub(super) fn open(&self) -> Services {
         let mut config = Config::load(None).unwrap();
         config.move_data_dir(&self.data_dir);
         config.database.url = self.database.url().to_owned().into();
@@ -59,7 +59,7 @@ impl Library {
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
-    fn invite(&self, args: &[&str]) -> Invitation {
+    pub(super) fn invite(&self, args: &[&str]) -> Invitation {
         let (done, said) = self.worker(&[&["invite"], args].concat());
         assert!(done, "{said}");
         let line = said.lines().find(|line| line.starts_with("hm work --gpu --join hm1.")).unwrap_or_else(|| panic!("{said}"));
