@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+use serde_json::json;
+
 use super::{Browser, KEY_ENTER, KEY_TAB, Window, browse_at};
 use crate::support::{TestDatabase, http::App, temp_dir};
 
@@ -70,8 +72,17 @@ fn from_the_code_to_a_second_account(window: Window, width: u32) {
         browser.tab_to("a[href='/me']").await;
         browser.press(KEY_ENTER).await;
         browser.reaches("/me").await;
-        browser.does_not_scroll_sideways().await;
-        browser.shot(&format!("me-{width}")).await;
+        // With a token that was just made, and one that there was before.
+        for name in ["The frame in the kitchen", "Nightly export into the archive"] {
+            browser.tab_to("form[action='/me/tokens'] [name='name']").await;
+            browser.type_text(name).await;
+            browser.press(KEY_ENTER).await;
+            let is_made = format!(
+                "return document.querySelector('.token') !== null && [...document.querySelectorAll('.rows b')].some((one) => one.textContent === '{name}')"
+            );
+            browser.until("the token is shown", &is_made).await;
+        }
+        browser.looks_right(&format!("me-{width}")).await;
         browser.tab_to("main a[href='/accounts']").await;
         browser.press(KEY_ENTER).await;
         browser.reaches("/accounts").await;
@@ -87,7 +98,15 @@ fn from_the_code_to_a_second_account(window: Window, width: u32) {
             return [...document.querySelectorAll('.desk select')].filter((select) => { pen.font = getComputedStyle(select).font; \
                 return [...select.options].some((option) => pen.measureText(option.text).width + 36 > select.clientWidth); }).length";
         assert_eq!(browser.js(cut).await, 0, "a role is cut off");
-        browser.shot(&format!("accounts-{width}")).await;
+        // What opens a row stays beside the name, and what is said of a button beside the button, or on a phone below it.
+        let apart = "const middle = (one) => { const { top, bottom } = one.getBoundingClientRect(); return (top + bottom) / 2; }; \
+            return [...document.querySelectorAll('.rows li')].flatMap((row) => [[row.querySelector('span'), row.querySelector('summary')], \
+                [row.querySelector('details small'), row.querySelector('[action$=delete] button')]].slice(0, innerWidth > 900 ? 2 : 1)) \
+                .map(([one, other]) => Math.abs(middle(one) - middle(other))).filter((apart) => apart > 6)";
+        assert_eq!(browser.js(apart).await, json!([]));
+        browser.looks_right(&format!("accounts-{width}")).await;
+        browser.visit("/audit").await;
+        browser.looks_right(&format!("audit-{width}")).await;
 
         browser.visit("/me").await;
         browser.tab_to("form[action='/logout'] [type=submit]").await;
