@@ -5,7 +5,7 @@ export class Duplicates {
     this.root = root;
     this.edits = edits;
     root.addEventListener("submit", (event) => this.#onSubmit(event));
-    edits.addEventListener("turned", () => location.reload());
+    edits.addEventListener("turned", () => edits.reload());
     this.#focus(this.groups[0]?.querySelector(".photo"));
   }
 
@@ -56,16 +56,20 @@ export class Duplicates {
     const hadFocus = form.contains(document.activeElement);
     form.classList.add("deciding");
     const action = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
+    const fields = [...new FormData(form, event.submitter)];
     try {
-      const said = (await this.edits.send(action, [...new FormData(form, event.submitter)])).querySelector(".said");
+      const said = (await this.edits.send(action, fields)).querySelector(".said");
       const words = said.textContent.trim();
       const isLast = !group || groups.length === 1;
-      const { batch } = said.dataset;
-      if (batch && isLast) this.edits.rememberForNextPage(Number(batch), words);
-      else if (batch) this.edits.remember(Number(batch), words);
-      else this.edits.say(words);
+      const { batch, undo } = said.dataset;
+      if (batch) this.edits.remember(Number(batch), words);
+      else if (undo) this.edits.remember(undo, words, { redo: [action, fields.filter(([name]) => name === "image")] });
+      else {
+        this.edits.forget(action);
+        this.edits.say(words);
+      }
       if (isLast) {
-        location.reload();
+        this.edits.reload();
         return;
       }
       // What was decided elsewhere meanwhile keeps its focus.

@@ -32,8 +32,12 @@ async function post(address, fields) {
   const content = fragment(await response.text());
   if (response.ok) return content;
   const words = content.querySelector(".empty p")?.textContent ?? `the server answered ${response.status}`;
-  throw new Error(words.replace(/\.$/, ""));
+  throw Object.assign(new Error(words.replace(/\.$/, "")), { status: response.status });
 }
+
+// Where a batch is taken back or done again, and with which fields. What is no edit of photos is named by the address that takes it back, and
+// its step knows the other way.
+const wayOf = (verb, batch, { redo }) => (!redo ? [`/edits/${batch}/${verb}`, []] : verb === "undo" ? [batch, []] : redo);
 
 export class Edits extends EventTarget {
   constructor(announce) {
@@ -113,7 +117,8 @@ export class Edits extends EventTarget {
     document.documentElement.toggleAttribute("data-saving", this.waiting > 0);
   }
 
-  // Remembers a batch (or several that belong together), so that it can be taken back, and says what was done.
+  // Remembers a batch (or several that belong together), so that it can be taken back, and says what was done. Of what is no edit of photos,
+  // `batch` is the address that takes it back, and `more.redo` the address and the fields that do it again.
   remember(batch, words, more = {}, { isQuiet = false } = {}) {
     this.done.push({ batch, words, ...more });
     if (this.done.length > MOST_STEPS) this.done.shift();
@@ -126,6 +131,18 @@ export class Edits extends EventTarget {
   rememberForNextPage(batch, words) {
     this.remember(batch, words, {}, { isQuiet: true });
     sessionStorage.setItem(LATER, JSON.stringify({ batch, words }));
+  }
+
+  // Forgets what was taken back by a button of its own.
+  forget(batch) {
+    this.done = this.done.filter((step) => String(step.batch) !== String(batch));
+    this.#keep();
+  }
+
+  // Shows the page anew, and there once more what was said last.
+  reload() {
+    if (this.said) sessionStorage.setItem(LATER, JSON.stringify(this.said));
+    location.reload();
   }
 
   #keep() {
@@ -162,21 +179,28 @@ export class Edits extends EventTarget {
       const batches = [step.batch].flat();
       const said = [];
       for (const batch of verb === "undo" ? batches.toReversed() : batches) {
-        const words = verb === "undo" ? "Taking back" : "Doing again";
-        said.push((await this.sendLong(`/edits/${batch}/${verb}`, [], words)).querySelector(".said").textContent.trim());
+        const [address, fields] = wayOf(verb, batch, step);
+        const answer = (await this.sendLong(address, fields, verb === "undo" ? "Taking back" : "Doing again")).querySelector(".said");
+        said.push(answer.textContent.trim());
+        // What is said anew is taken back elsewhere than before.
+        if (answer.dataset.undo) step.batch = answer.dataset.undo;
       }
       to.push(step);
       this.#keep();
-      this.say(`${said.join(", ")} (${step.words})`, verb === "redo" ? step.batch : undefined);
+      const words = said.join(", ");
+      this.say(words === step.words ? words : `${words} (${step.words})`, verb === "redo" ? step.batch : undefined);
       this.dispatchEvent(new CustomEvent("turned", { detail: { ...step, verb } }));
     } catch (error) {
-      from.splice(at, 0, step);
+      // What is there no more was taken back elsewhere, and must not stand before what was done earlier.
+      if (error.status === 404) this.#keep();
+      else from.splice(at, 0, step);
       this.fail(error, verb === "undo" ? "Not undone" : "Not done again");
     }
   }
 
   // Says what was done, with a button that takes it back where there is a batch.
   say(words, batch) {
+    this.said = { words, batch };
     const toast = this.#toast("");
     const text = document.createElement("span");
     text.textContent = words;

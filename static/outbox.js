@@ -5,7 +5,7 @@ export class Outbox {
     this.root = root;
     this.edits = edits;
     root.addEventListener("submit", (event) => this.#onSubmit(event));
-    edits.addEventListener("turned", () => location.reload());
+    edits.addEventListener("turned", () => edits.reload());
     this.conflicts[0]?.focus({ preventScroll: true });
   }
 

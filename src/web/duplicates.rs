@@ -278,7 +278,12 @@ fn done_of(pairs: &[(String, String)]) -> Option<(String, &'static str)> {
         return Some((format!("/edits/{batch}/undo"), "The best is picked, the others are rejected."));
     }
     let id: ApartId = value_of(pairs, "apart").and_then(|id| id.parse().ok())?;
-    Some((format!("/duplicates/apart/{id}/undo"), "They are no duplicates, and not shown as such again."))
+    Some((undo_address(id), "They are no duplicates, and not shown as such again."))
+}
+
+/// Where a decision is taken back.
+fn undo_address(id: ApartId) -> String {
+    format!("/duplicates/apart/{id}/undo")
 }
 
 /// Says what was done, or leads back to the page of the groups, which then offers to take it back.
@@ -321,7 +326,7 @@ pub(super) async fn choose(state: Data<State>, who: Who, fields: Fields, request
         words.push_str(", as before");
     }
     let id = batch.id.map(|id| id.0);
-    let said = Said { batch: id, changed: batch.changed, words };
+    let said = Said { batch: id, changed: batch.changed, words, ..Said::default() };
     lead_on(&request, &fields, &said, id.map(|id| ("done", id)))
 }
 
@@ -333,9 +338,9 @@ pub(super) async fn set_apart(state: Data<State>, who: Who, fields: Fields, requ
     }
     let set = state.db.run(move |conn| duplicates::set_apart(conn, &who.name, &images)).await?;
     let gone = || WebError::Conflict("Fewer than two of these photos are still in the library.".to_owned());
-    let (id, count) = set.ok_or_else(gone)?;
-    let words = format!("{} set aside as no duplicates; “Set aside” takes it back", photos(i64::try_from(count).unwrap_or(i64::MAX)));
-    let said = Said { batch: None, changed: count, words };
+    let Apart { id, images, .. } = set.ok_or_else(gone)?;
+    let words = format!("{} set aside as no duplicates", photos(i64::try_from(images.len()).unwrap_or(i64::MAX)));
+    let said = Said { undo: Some(undo_address(id)), changed: images.len(), words, ..Said::default() };
     lead_on(&request, &fields, &said, Some(("apart", id.0)))
 }
 
@@ -350,6 +355,6 @@ pub(super) async fn forget_apart(
     if !state.db.run(move |conn| duplicates::forget_apart(conn, id)).await? {
         return Err(WebError::NotFound("decision"));
     }
-    let said = Said { batch: None, changed: 0, words: "Taken back: they may be duplicates".to_owned() };
+    let said = Said { words: "Taken back: they may be duplicates".to_owned(), ..Said::default() };
     lead_on(&request, &fields, &said, None)
 }

@@ -53,6 +53,8 @@ const MOST_KEYWORDS: usize = 10;
 pub(super) struct Said {
     /// Names it, to take it back; `None` when nothing changed.
     pub(super) batch: Option<i64>,
+    /// Where it is taken back, if it is no edit of images.
+    pub(super) undo: Option<String>,
     /// Images that are different now.
     pub(super) changed: usize,
     /// The sentence.
@@ -72,7 +74,7 @@ impl Said {
         if missing > 0 {
             said.push_str(&format!("; {} no longer in the library", photos(count(missing))));
         }
-        Self { batch: batch.id.map(|id| id.0), changed, words: said }
+        Self { batch: batch.id.map(|id| id.0), changed, words: said, ..Self::default() }
     }
 
     fn of_turn(turned: Undone, turn: Turn) -> Self {
@@ -91,7 +93,7 @@ impl Said {
             };
             words.push_str(&format!("; {left} changed again since"));
         }
-        Self { batch: None, changed, words }
+        Self { changed, words, ..Self::default() }
     }
 }
 
@@ -115,7 +117,7 @@ pub(super) async fn edit_one(
     if !htmx.0 {
         return Ok(see_other(&page::address(&format!("/images/{id}"), &filter, &[])));
     }
-    let said = Said { batch: batch.id.map(|id| id.0), changed: batch.changed, words };
+    let said = Said { batch: batch.id.map(|id| id.0), changed: batch.changed, words, ..Said::default() };
     page::html(&image::panel(&found, &filter, said))
 }
 

@@ -228,7 +228,7 @@ pub(super) async fn resolve(state: Data<State>, who: Who, fields: Fields, reques
     };
     let resolved = state.db.run(move |conn| resolve_conflict(conn, &who.name, image, field, keep));
     let batch = resolved.await.map_err(or_not_found("conflict any more"))?;
-    let said = Said { batch: batch.map(|id| id.0), changed: 1, words: format!("{}: {whose}", field_words(field)) };
+    let said = Said { batch: batch.map(|id| id.0), changed: 1, words: format!("{}: {whose}", field_words(field)), ..Said::default() };
     answer(&request, &fields, "/outbox", said)
 }
 
@@ -236,7 +236,7 @@ pub(super) async fn resolve(state: Data<State>, who: Who, fields: Fields, reques
 pub(super) async fn retry(state: Data<State>, fields: Fields, request: HttpRequest) -> Result<HttpResponse, WebError> {
     let count = state.db.run(|conn| retry_failed(conn, None)).await?;
     let words = format!("{} will be tried again", changes(i64::try_from(count).unwrap_or(i64::MAX)));
-    answer(&request, &fields, "/outbox", Said { batch: None, changed: count, words })
+    answer(&request, &fields, "/outbox", Said { changed: count, words, ..Said::default() })
 }
 
 #[cfg(test)]

@@ -252,6 +252,12 @@ routes! {
     get "/api/v1/library" => api::get_library;
     /// Copies, bursts or what looks alike, group by group.
     get "/api/v1/duplicates" => api::list_duplicates;
+    /// What was said to be no duplicates.
+    get "/api/v1/duplicates/apart" => api::list_decisions;
+    /// Remembers that some images are no duplicates.
+    post "/api/v1/duplicates/apart" => api::decide_apart;
+    /// Takes that back.
+    delete "/api/v1/duplicates/apart/{id}" => api::forget_decision;
     /// How many images each day holds.
     get "/api/v1/timeline" => api::get_timeline;
     /// Which values a filter could take next.

@@ -176,7 +176,7 @@ async fn look_up(state: &State, track: &str, fields: &[(String, String)]) -> Res
 /// `POST /tracks/{track}/preview`: what [`apply`] would do; changes nothing.
 pub(super) async fn preview(state: Data<State>, track: Path<String>, fields: Fields) -> Result<HttpResponse, WebError> {
     let places = look_up(&state, &track, &fields).await?;
-    page::html(&Said { batch: None, changed: places.found.len(), words: places.words() })
+    page::html(&Said { changed: places.found.len(), words: places.words(), ..Said::default() })
 }
 
 /// `POST /tracks/{track}/apply`: gives the chosen photos their places; then back. Meanwhile it is told by the word in `progress` how far

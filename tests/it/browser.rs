@@ -10,6 +10,7 @@ mod folders;
 mod grouping;
 mod library;
 mod likeness;
+mod looks;
 mod map;
 mod models;
 mod outbox;

@@ -171,6 +171,64 @@ fn what_is_no_duplicate_is_set_aside_until_that_is_taken_back() {
     assert_eq!(library.app.post(&undo, "").status, 404);
     assert_eq!(library.app.post("/duplicates/apart", "image=1").status, 400);
     assert_eq!(library.app.post("/duplicates/apart", "image=9991&image=9992").status, 409);
+
+    // By the script the answer says where it is taken back.
+    let headers = [("HX-Request", "true"), ("Content-Type", "application/x-www-form-urlencoded")];
+    let answer = library.app.send("POST", "/duplicates/apart", &headers, &group);
+    let said = Html::parse_fragment(&answer.text());
+    assert_eq!(all(&said, ".said"), ["2 photos set aside as no duplicates"]);
+    let undo = attributes(&said, ".said", "data-undo");
+    assert_eq!(attributes(&said, ".said", "data-batch"), [""; 0]);
+    assert_eq!(library.app.send("POST", &undo[0], &headers, "").status, 200);
+    assert_eq!(library.told("copies").len(), 1);
+}
+
+#[test]
+fn a_program_sets_apart_what_is_no_duplicate_and_takes_it_back() {
+    let library = library();
+    let json = [("Content-Type", "application/json")];
+    let set = |body: &str| library.app.send("POST", "/api/v1/duplicates/apart", &json, body);
+    let described = library.app.get("/api/v1/openapi.json").json();
+    let described_as = |answer: &serde_json::Value, name: &str| {
+        crate::api::check(answer, &serde_json::json!({"$ref": format!("#/components/schemas/{name}")}), &described, name);
+    };
+    let [first, second] = [0, 1].map(|at: usize| library.images[at].0);
+    let answer = set(&format!("{{\"images\": [{second}, {first}, 9991]}}"));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let made = answer.json();
+    described_as(&made, "ApartEntry");
+    assert_eq!(made["images"], serde_json::json!([first, second]), "those that there are");
+    assert!(library.told("copies").is_empty());
+    assert_eq!(all(&library.page("/duplicates?kind=apart"), ".decisions b"), ["2 photos"]);
+    let burst = set(&format!("{{\"images\": [{}, {}]}}", library.images[2], library.images[3])).json();
+
+    // The last first, page by page.
+    let page = library.app.get("/api/v1/duplicates/apart?limit=1").json();
+    described_as(&page, "ApartList");
+    assert_eq!((&page["decisions"], &page["next_cursor"]), (&serde_json::json!([burst]), &burst["id"]));
+    let page = library.app.get(&format!("/api/v1/duplicates/apart?limit=1&cursor={}", page["next_cursor"])).json();
+    assert_eq!((&page["decisions"], &page["next_cursor"]), (&serde_json::json!([made]), &serde_json::Value::Null));
+
+    let path = format!("/api/v1/duplicates/apart/{}", made["id"]);
+    let foreign = library.app.send("DELETE", &path, &[("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site")], "");
+    assert_eq!(foreign.status, 403);
+    assert_eq!((library.app.send("DELETE", &path, &[], "").status, library.told("copies").len()), (204, 1));
+    let gone = library.app.send("DELETE", &path, &[], "");
+    assert_eq!((gone.status, gone.json()["code"].as_str()), (404, Some("not_found")));
+    for (body, expected) in [
+        ("{\"images\": [9991, 9992]}".to_owned(), (409, "conflict")),
+        (format!("{{\"images\": [{first}, {first}]}}"), (409, "conflict")),
+        (format!("{{\"images\": [{first}]}}"), (400, "bad_request")),
+        (format!("{{\"images\": [{first}, {second}], \"for\": 1}}"), (400, "bad_request")),
+        ("{\"images\": \"all\"}".to_owned(), (400, "bad_request")),
+        (String::new(), (400, "bad_request")),
+    ] {
+        let answer = set(&body);
+        assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), expected, "{body}");
+    }
+    for wrong in ["cursor=x", "limit=0"] {
+        assert_eq!(library.app.get(&format!("/api/v1/duplicates/apart?{wrong}")).status, 400, "{wrong}");
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub struct Apart {
 ///
 /// # Errors
 /// When the database fails.
-pub fn set_apart(conn: &mut PgConnection, author: &str, images: &[ImageId]) -> QueryResult<Option<(ApartId, usize)>> {
+pub fn set_apart(conn: &mut PgConnection, author: &str, images: &[ImageId]) -> QueryResult<Option<Apart>> {
     #[derive(QueryableByName)]
     struct Id {
         #[diesel(sql_type = BigInt)]
@@ -40,6 +40,8 @@ pub fn set_apart(conn: &mut PgConnection, author: &str, images: &[ImageId]) -> Q
     struct Made {
         #[diesel(sql_type = BigInt)]
         id: ApartId,
+        #[diesel(sql_type = Timestamptz)]
+        decided_at: DateTime<Utc>,
     }
     let images: BTreeSet<ImageId> = images.iter().copied().collect();
     conn.transaction(|conn| {
@@ -49,13 +51,15 @@ pub fn set_apart(conn: &mut PgConnection, author: &str, images: &[ImageId]) -> Q
         if found.len() < 2 {
             return Ok(None);
         }
-        let Made { id } =
-            sql_query("INSERT INTO not_duplicates (author) VALUES ($1) RETURNING id").bind::<Text, _>(author).get_result(conn)?;
+        let images: Vec<ImageId> = found.into_iter().map(|found| found.id).collect();
+        let Made { id, decided_at } = sql_query("INSERT INTO not_duplicates (author) VALUES ($1) RETURNING id, decided_at")
+            .bind::<Text, _>(author)
+            .get_result(conn)?;
         sql_query("INSERT INTO not_duplicate_images (decision_id, image_id) SELECT $1, unnest($2)")
             .bind::<BigInt, _>(id)
-            .bind::<Array<BigInt>, _>(found.iter().map(|found| found.id).collect::<Vec<_>>())
+            .bind::<Array<BigInt>, _>(&images)
             .execute(conn)?;
-        Ok(Some((id, found.len())))
+        Ok(Some(Apart { id, author: author.to_owned(), decided_at, images }))
     })
 }
 

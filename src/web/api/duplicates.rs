@@ -129,7 +129,7 @@ impl From<&(Member, Vec<MemberFile>)> for DuplicateImage {
 }
 
 /// Groups of images of which some may be one too many. To decide about them, edit the images (`POST /api/v1/edits`): what is rejected leaves
-/// its group, and so do images that are all picked.
+/// its group, and so do images that are all picked. Those that are no duplicates are set apart (`POST /api/v1/duplicates/apart`).
 #[utoipa::path(get, path = "/api/v1/duplicates", tag = "images", params(DuplicatesQuery), responses(
     (status = 200, body = DuplicateList),
     (status = 400, description = "A key that is not understood", body = ErrorBody),

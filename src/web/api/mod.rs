@@ -2,6 +2,7 @@
 //!
 //! [`document`] describes it; a test holds the description, the list of addresses and the answers together.
 
+mod apart;
 mod duplicates;
 mod edits;
 mod export;
@@ -25,6 +26,7 @@ use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::OpenApi;
 
+pub(super) use apart::{decide_apart, forget_decision, list_decisions};
 pub(super) use duplicates::list_duplicates;
 pub(super) use edits::{edit_image, edit_many};
 pub(super) use export::export;
@@ -72,6 +74,9 @@ pub(super) use tracks::place_by_track;
         export::export,
         library::get_library,
         duplicates::list_duplicates,
+        apart::list_decisions,
+        apart::decide_apart,
+        apart::forget_decision,
         lists::get_timeline,
         lists::get_facets,
         map::get_map,

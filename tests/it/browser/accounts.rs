@@ -2,7 +2,14 @@
 
 use std::sync::mpsc;
 
-use super::{Browser, KEY_ENTER, KEY_TAB, Window, browse_at};
+use diesel::connection::SimpleConnection;
+use hm::{
+    db::accounts::insert_account,
+    models::account::{PasswordKept, Role},
+};
+use serde_json::json;
+
+use super::{Browser, KEY_ENTER, KEY_TAB, Window, browse_at, full_library};
 use crate::support::{TestDatabase, http::App, temp_dir};
 
 const PASSWORD: &str = "correct horse battery";
@@ -70,8 +77,17 @@ fn from_the_code_to_a_second_account(window: Window, width: u32) {
         browser.tab_to("a[href='/me']").await;
         browser.press(KEY_ENTER).await;
         browser.reaches("/me").await;
-        browser.does_not_scroll_sideways().await;
-        browser.shot(&format!("me-{width}")).await;
+        // With a token that was just made, and one that there was before.
+        for name in ["The frame in the kitchen", "Nightly export into the archive"] {
+            browser.tab_to("form[action='/me/tokens'] [name='name']").await;
+            browser.type_text(name).await;
+            browser.press(KEY_ENTER).await;
+            let is_made = format!(
+                "return document.querySelector('.token') !== null && [...document.querySelectorAll('.rows b')].some((one) => one.textContent === '{name}')"
+            );
+            browser.until("the token is shown", &is_made).await;
+        }
+        browser.looks_right(&format!("me-{width}")).await;
         browser.tab_to("main a[href='/accounts']").await;
         browser.press(KEY_ENTER).await;
         browser.reaches("/accounts").await;
@@ -87,7 +103,15 @@ fn from_the_code_to_a_second_account(window: Window, width: u32) {
             return [...document.querySelectorAll('.desk select')].filter((select) => { pen.font = getComputedStyle(select).font; \
                 return [...select.options].some((option) => pen.measureText(option.text).width + 36 > select.clientWidth); }).length";
         assert_eq!(browser.js(cut).await, 0, "a role is cut off");
-        browser.shot(&format!("accounts-{width}")).await;
+        // What opens a row stays beside the name, and what is said of a button beside the button, or on a phone below it.
+        let apart = "const middle = (one) => { const { top, bottom } = one.getBoundingClientRect(); return (top + bottom) / 2; }; \
+            return [...document.querySelectorAll('.rows li')].flatMap((row) => [[row.querySelector('span'), row.querySelector('summary')], \
+                [row.querySelector('details small'), row.querySelector('[action$=delete] button')]].slice(0, innerWidth > 900 ? 2 : 1)) \
+                .map(([one, other]) => Math.abs(middle(one) - middle(other))).filter((apart) => apart > 6)";
+        assert_eq!(browser.js(apart).await, json!([]));
+        browser.looks_right(&format!("accounts-{width}")).await;
+        browser.visit("/audit").await;
+        browser.looks_right(&format!("audit-{width}")).await;
 
         browser.visit("/me").await;
         browser.tab_to("form[action='/logout'] [type=submit]").await;
@@ -111,4 +135,56 @@ fn the_first_owner_comes_in_by_keys_alone() {
 #[test]
 fn the_first_owner_comes_in_on_a_phone() {
     from_the_code_to_a_second_account(Window::Phone, 390);
+}
+
+fn a_viewer_looks_at_a_photo(window: Window, width: u32) {
+    let (database, dir) = full_library();
+    let conn = &mut database.connection();
+    for (name, role) in [("Anna", Role::Owner), ("Ben", Role::Viewer)] {
+        insert_account(conn, name, role, &PasswordKept::of(PASSWORD, name).unwrap(), false).unwrap().unwrap();
+    }
+    conn.batch_execute(
+        "UPDATE images SET title = 'Evening at the harbour', description = E'Two lines\\nof what was seen there', rating = 4, pick = 'picked', \
+            keywords = '{lake,harbour}', latitude_deg = 47.37, longitude_deg = 8.54 WHERE id = 1",
+    )
+    .unwrap();
+    browse_at(window, &App::start(database.pool(), dir.path()), async |browser| {
+        browser.visit("/login").await;
+        browser.fill(&[("name", "Ben"), ("password", PASSWORD)]).await;
+        browser.press(KEY_ENTER).await;
+        browser.reaches("/").await;
+        browser.until("the timeline lives", "return document.getElementById('timeline')?.dataset.ready === 'yes'").await;
+        browser.has_pictures_on_screen("the first rows").await;
+        // What would only be refused is not there: no box to choose a photo, no field, no star to press, no key for either in the list.
+        let boxes = "return document.querySelectorAll('.tile').length > 3 && document.querySelectorAll('.pick, .selection, .rate-link').length === 0";
+        assert_eq!(browser.js(boxes).await, true);
+        let keys = browser.js("return document.getElementById('help').textContent").await.as_str().unwrap().to_owned();
+        for (words, is_told) in [("Go to a date", true), ("Undo", false), ("Pick, reject", false), ("Rate these", false), ("Select", false)]
+        {
+            assert_eq!(keys.contains(words), is_told, "{words}");
+        }
+        browser.js("document.querySelector('.tile[data-id=\"1\"] > a').focus()").await;
+        browser.press(KEY_ENTER).await;
+        browser.until("the picture is here", "return document.querySelector('dialog[open] .proxy.ready') !== null").await;
+        browser.press('i').await;
+        browser.until("the facts are here", "return document.querySelector('dialog .facts')?.getBoundingClientRect().width > 200").await;
+        let fields = "return [...document.querySelectorAll('dialog.over :is(input, textarea, select, .rate-bar, form, [data-act=copy-place])')].map((one) => one.outerHTML)";
+        assert_eq!(browser.js(fields).await, json!([]));
+        browser.looks_right(&format!("viewer-role-{width}")).await;
+        // Their keys mean nothing.
+        browser.press('2').await;
+        browser.press('p').await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert_eq!(browser.js("return document.querySelector('.done-toast')").await, json!(null));
+    });
+}
+
+#[test]
+fn who_may_only_look_is_shown_a_photo_without_fields() {
+    a_viewer_looks_at_a_photo(Window::Desk, 1440);
+}
+
+#[test]
+fn who_may_only_look_is_shown_a_photo_without_fields_on_a_phone() {
+    a_viewer_looks_at_a_photo(Window::Phone, 390);
 }

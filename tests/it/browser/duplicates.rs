@@ -42,7 +42,8 @@ fn groups_are_decided_by_one_key_each_and_taken_back() {
     browse_in(Window::Desk, &database, dir.path(), async |browser| {
         open(browser, "/duplicates?kind=bursts").await;
         has_groups(browser, 2).await;
-        browser.shot("duplicates-1440").await;
+        browser.looks_right("duplicates-1440").await;
+        browser.js("document.querySelector('.photo').focus()").await;
         assert_eq!(browser.js("return document.activeElement.dataset.id").await, json!("12"));
         browser.press(KEY_RIGHT).await;
         browser.press('p').await;
@@ -64,6 +65,7 @@ fn groups_are_decided_by_one_key_each_and_taken_back() {
         has_groups(browser, 1).await;
         browser.press('n').await;
         browser.until("nothing is left", "return document.querySelector('.duplicates .empty') !== null").await;
+        is_said(browser, "3 photos set aside as no duplicates").await;
         assert_eq!(lines(&database, "SELECT image_id::text AS line FROM not_duplicate_images ORDER BY 1"), ["10", "11", "12"]);
 
         open(browser, "/duplicates?kind=apart").await;
@@ -74,6 +76,66 @@ fn groups_are_decided_by_one_key_each_and_taken_back() {
     });
 }
 
+const APART: &str = "SELECT string_agg(o.image_id::text, ' ' ORDER BY o.image_id) AS line FROM not_duplicate_images AS o \
+    GROUP BY o.decision_id ORDER BY o.decision_id";
+
+#[test]
+fn no_duplicates_is_taken_back_like_any_edit_and_in_its_turn() {
+    let (database, dir) = library();
+    browse_in(Window::Desk, &database, dir.path(), async |browser| {
+        open(browser, "/duplicates?kind=bursts").await;
+        has_groups(browser, 2).await;
+        // A group is decided, the other set aside: the last of both is taken back first.
+        browser.press('p').await;
+        is_said(browser, "1 photo picked, 2 rejected").await;
+        has_groups(browser, 1).await;
+        browser.press('n').await;
+        browser.until("nothing is left", "return document.querySelector('.duplicates .empty') !== null").await;
+        is_said(browser, "4 photos set aside as no duplicates").await;
+        browser.shot("duplicates-set-aside-1440").await;
+        assert_eq!(lines(&database, APART), ["20 21 22 23"]);
+        browser.press_with(KEY_CONTROL, 'z').await;
+        has_groups(browser, 1).await;
+        is_said(browser, "Taken back: they may be duplicates (4 photos set aside as no duplicates)").await;
+        assert!(lines(&database, APART).is_empty());
+        // And once more, which is another decision: the message takes that back, too.
+        browser.press_with(KEY_CONTROL, 'y').await;
+        browser.until("nothing is left", "return document.querySelector('.duplicates .empty') !== null").await;
+        is_said(browser, "4 photos set aside as no duplicates").await;
+        assert_eq!(lines(&database, APART), ["20 21 22 23"]);
+        browser.click(".done-toast [data-act=undo]").await;
+        has_groups(browser, 1).await;
+        assert!(lines(&database, APART).is_empty());
+        browser.press_with(KEY_CONTROL, 'z').await;
+        has_groups(browser, 2).await;
+        assert_eq!(lines(&database, STATE), ["10 none", "11 3 none", "12 none"]);
+
+        // What was taken back elsewhere is said once, and does not stand before what was done earlier.
+        browser.press('p').await;
+        is_said(browser, "1 photo picked, 2 rejected").await;
+        has_groups(browser, 1).await;
+        browser.press('n').await;
+        browser.until("nothing is left", "return document.querySelector('.duplicates .empty') !== null").await;
+        is_said(browser, "4 photos set aside as no duplicates").await;
+        database.connection().batch_execute("DELETE FROM not_duplicates").unwrap();
+        browser.press_with(KEY_CONTROL, 'z').await;
+        is_said(browser, "Not undone: ").await;
+        browser.press_with(KEY_CONTROL, 'z').await;
+        has_groups(browser, 2).await;
+        assert_eq!(lines(&database, STATE), ["10 none", "11 3 none", "12 none"]);
+
+        // So is what was taken back by its own button, which is not even said.
+        browser.press('n').await;
+        has_groups(browser, 1).await;
+        open(browser, "/duplicates?kind=apart").await;
+        browser.click(".decisions form button").await;
+        browser.until("it is taken back", "return document.querySelector('.duplicates .empty') !== null").await;
+        is_said(browser, "Taken back: they may be duplicates").await;
+        browser.press_with(KEY_CONTROL, 'z').await;
+        is_said(browser, "There is nothing to undo").await;
+    });
+}
+
 #[test]
 fn a_phone_shows_groups_side_by_side_within_its_width() {
     let (database, dir) = library();
@@ -81,7 +143,7 @@ fn a_phone_shows_groups_side_by_side_within_its_width() {
         for kind in ["bursts", "copies"] {
             open(browser, &format!("/duplicates?kind={kind}")).await;
             assert_eq!(browser.js("return document.documentElement.scrollWidth <= innerWidth && innerWidth === 390").await, json!(true));
-            browser.shot(&format!("duplicates-{kind}-390")).await;
+            browser.looks_right(&format!("duplicates-{kind}-390")).await;
         }
     });
 }

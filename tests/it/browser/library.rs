@@ -69,6 +69,7 @@ fn the_library_at_a_glance_fits_every_window_and_is_walked_by_keys() {
     browse_in(Window::Phone, &database, dir.path(), async |browser| {
         open(browser, "/library").await;
         look(browser, "library-390").await;
+        browser.looks_right("library-all-390").await;
         let small = "return [...document.querySelectorAll('.figures a, .chart tbody th a, .library summary, .links a, .tabs a')].filter((one) => { \
             const { width, height } = one.getBoundingClientRect(); return height > 0 && height < 40; }).map((one) => one.outerHTML.slice(0, 120))";
         assert_eq!(browser.js(small).await, json!([]), "too small for a finger");
@@ -82,6 +83,7 @@ fn the_library_at_a_glance_fits_every_window_and_is_walked_by_keys() {
     browse_in(Window::Desk, &database, dir.path(), async |browser| {
         open(browser, "/library").await;
         look(browser, "library-1440").await;
+        browser.looks_right("library-all-1440").await;
         browser.js("scrollTo(0, 0); document.querySelector('.figures a').focus()").await;
         for stop in ["rated", "keywords", "missing", "broken", "duplicate"] {
             browser.press(KEY_TAB).await;

@@ -310,7 +310,7 @@ fn pictures_like_something_are_scrolled_opened_and_come_back_to() {
         browser.until("the order is here", "return document.getElementById('ranked')?.dataset.ready === 'yes'").await;
         browser.has_pictures_on_screen("the most alike").await;
         assert_eq!(browser.js("return document.querySelector('.tile').dataset.name").await, json!("IMG_0"));
-        browser.shot("ranked-1440").await;
+        browser.looks_right("ranked-1440").await;
 
         // To the end, by keys and by scrolling; no picture twice.
         browser.press(KEY_RIGHT).await;
@@ -359,6 +359,11 @@ fn pictures_like_something_are_scrolled_opened_and_come_back_to() {
         browser.until("the order is here", "return document.getElementById('ranked')?.dataset.ready === 'yes'").await;
         browser.has_pictures_on_screen("the most alike").await;
         assert_eq!(browser.js("return document.documentElement.scrollWidth <= innerWidth").await, json!(true));
-        browser.shot("ranked-390").await;
+        browser.looks_right("ranked-390").await;
+        // By a picture, and beside another condition.
+        browser.client.goto(&format!("{}/?q=like:image:1%20lake", browser.origin)).await.unwrap();
+        browser.until("the order is here", "return document.getElementById('ranked')?.dataset.ready === 'yes'").await;
+        browser.has_pictures_on_screen("the most alike").await;
+        browser.looks_right("ranked-like-picture-390").await;
     });
 }

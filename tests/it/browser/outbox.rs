@@ -43,6 +43,8 @@ fn conflicts_are_ended_by_one_key_each_and_a_choice_is_taken_back() {
         let values = "return [...document.activeElement.querySelectorAll('.value')].map((value) => value.textContent)";
         assert_eq!(browser.js(values).await, json!(["5 stars", "1 star"]));
         browser.shot("outbox-1440").await;
+        browser.looks_right("outbox-1440").await;
+        browser.js("document.querySelector('.conflict').focus({ preventScroll: true })").await;
         browser.press('2').await;
         is_said(browser, "Rating: the sidecar's value holds").await;
         browser
@@ -82,13 +84,15 @@ fn a_phone_shows_the_outbox_and_where_write_back_is_turned_on() {
     browse_in(Window::Phone, &database, dir.path(), async |browser| {
         open(browser, "/outbox").await;
         assert_eq!(browser.js("return document.documentElement.scrollWidth <= innerWidth && innerWidth === 390").await, json!(true));
-        browser.shot("outbox-390").await;
+        browser.looks_right("outbox-390").await;
         browser.click("[data-act=theme]").await;
         open(browser, "/outbox?state=pending").await;
         let settings = "return document.querySelector('.why pre').textContent";
         let expected = format!("[vaults.Photos]\npath = \"{}\"\nwrite_back = true", dir.path().display());
         assert_eq!(browser.js(settings).await, json!(expected));
         browser.shot("outbox-pending-390-other-theme").await;
+        open(browser, "/outbox?state=failed").await;
+        browser.looks_right("outbox-failed-390").await;
     });
 }
 

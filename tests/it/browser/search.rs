@@ -71,7 +71,11 @@ fn a_search_is_typed_and_completed_by_keys_and_an_error_is_shown_in_place() {
         type_text(browser, "Raws of one").await;
         browser.press(KEY_ENTER).await;
         browser.until("it is in the list", "return document.querySelector('.searches li b')?.textContent === 'Raws of one'").await;
-        browser.shot("searches-1440").await;
+        browser.js("document.querySelector('.searches details').open = true").await;
+        let is_beside = "const [one, other] = ['a', 'summary'].map((name) => document.querySelector(`.searches li ${name}`).getBoundingClientRect()); \
+            return Math.abs(one.top + one.bottom - other.top - other.bottom) < 12";
+        assert_eq!(browser.js(is_beside).await, json!(true), "what opens a row is not beside its name");
+        browser.looks_right("searches-1440").await;
         browser.open("/").await;
         browser.press('/').await;
         type_text(browser, "raws").await;
@@ -127,6 +131,20 @@ fn a_phone_shows_completions_errors_and_help_without_scrolling_sideways() {
         browser.client.goto(&format!("{}/searches?q=lake", browser.origin)).await.unwrap();
         assert_eq!(browser.js(is_narrow).await, json!(true));
         browser.shot("searches-390-other-theme").await;
+        for (name, query) in [
+            ("Best of the lake", "rating:>=4 tag:lake -is:missing"),
+            ("Family", "(tag:\"family gathering\" OR tag:birthday) date:2015..2024 camera:\"Camera 1\""),
+        ] {
+            browser.js(&format!("document.querySelector('.save [name=q]').value = {}; document.querySelector('.save [name=name]').value = {}; document.querySelector('.save').submit()", json!(query), json!(name))).await;
+            browser
+                .until(
+                    "it is in the list",
+                    &format!("return [...document.querySelectorAll('.searches li b')].some((one) => one.textContent === {})", json!(name)),
+                )
+                .await;
+        }
+        browser.js("document.querySelector('.searches details').open = true").await;
+        browser.looks_right("searches-390").await;
     });
 }
 

@@ -31,7 +31,7 @@ fn lanes_and_failures_are_worked_by_keys_and_the_page_renews_itself() {
                 "return [...document.querySelectorAll('.pictures img')].every((image) => image.naturalWidth > 0)",
             )
             .await;
-        browser.shot("tasks-1440").await;
+        browser.looks_right("tasks-1440").await;
         browser.press(KEY_DOWN).await;
         assert_eq!(browser.js("return document.activeElement.id").await, json!("lane-0"));
         browser.press(KEY_DOWN).await;
@@ -84,7 +84,7 @@ fn a_phone_shows_the_tasks_and_the_strip_leads_to_them() {
         let small =
             "return [...document.querySelectorAll('.tasks button')].filter((button) => button.getBoundingClientRect().height < 40).length";
         assert_eq!(browser.js(small).await, json!(0), "every button has room for a finger");
-        browser.shot("tasks-390").await;
+        browser.looks_right("tasks-390").await;
         browser.js("document.querySelector('#failed-head').scrollIntoView()").await;
         browser.shot("tasks-failed-390").await;
         browser.click("[data-act=theme]").await;

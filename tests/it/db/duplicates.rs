@@ -100,15 +100,15 @@ fn copies_are_found_by_content_each_group_once() {
     conn.batch_execute("UPDATE images SET pick = 'none', rating = NULL").unwrap();
 
     // “Not duplicates” is remembered for these images, and not for others that come.
-    let (decision, count) = set_apart(conn, "anna", &[a, b, c, d, ImageId(999)]).unwrap().unwrap();
-    assert_eq!(count, 4);
+    let decision = set_apart(conn, "anna", &[a, b, c, d, ImageId(999)]).unwrap().unwrap();
     assert_eq!(found(conn, Asked::Copies), BTreeSet::from(["I H".to_owned()]));
     holding(conn, root, "J", "2020-01-01 10:00:00", &["three"]);
     assert_eq!(found(conn, Asked::Copies), BTreeSet::from(["J D C".to_owned(), "I H".to_owned()]));
     let listed = list_apart(conn, None, 10).unwrap();
     assert_eq!((listed[0].author.as_str(), listed[0].images.as_slice()), ("anna", &[a, b, c, d][..]));
-    assert!(list_apart(conn, Some(decision), 10).unwrap().is_empty());
-    assert!(forget_apart(conn, decision).unwrap() && !forget_apart(conn, decision).unwrap());
+    assert_eq!(listed, std::slice::from_ref(&decision), "as it was told when it was made");
+    assert!(list_apart(conn, Some(decision.id), 10).unwrap().is_empty());
+    assert!(forget_apart(conn, decision.id).unwrap() && !forget_apart(conn, decision.id).unwrap());
     assert_eq!(found(conn, Asked::Copies), BTreeSet::from(["J D C A B".to_owned(), "I H".to_owned()]));
 
     // It goes with an image into the one that it becomes part of.
