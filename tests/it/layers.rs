@@ -187,7 +187,8 @@ fn a_worker_uses_nothing_of_the_library() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (modules, media, roles) = (behind_library("lib.rs"), behind_library("media/mod.rs"), behind_library("roles/mod.rs"));
     let (doctor, networks, work) = (behind_library("roles/doctor.rs"), behind_library("roles/models.rs"), behind_library("work/mod.rs"));
-    let left_out = [(&modules, "db"), (&media, "meta"), (&roles, "serve"), (&doctor, "library"), (&networks, "results"), (&work, "mounted")];
+    let left_out =
+        [(&modules, "db"), (&media, "meta"), (&roles, "serve"), (&doctor, "library"), (&networks, "results"), (&work, "mounted")];
     for (found, one) in left_out {
         assert!(found.iter().any(|name| name == one), "`{one}` is not among {found:?}");
     }
