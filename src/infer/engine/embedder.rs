@@ -12,7 +12,7 @@ use crate::infer::{
 
 enum Encoder {
     Clip(clip::ImageEncoder),
-    Siglip(siglip::ImageEncoder),
+    Siglip(Box<siglip::ImageEncoder>),
     Dinov2(dinov2::Dinov2),
 }
 
@@ -40,7 +40,7 @@ impl PictureEmbedder {
                 let config = siglip::Config::from_json(&config)?;
                 let encoder = siglip::ImageEncoder::new(&vb, &config)?;
                 let input = encoder.input();
-                (Encoder::Siglip(encoder), input, config.vision.block.dim)
+                (Encoder::Siglip(Box::new(encoder)), input, config.vision.block.dim)
             }
             Family::Dinov2 => {
                 let config = dinov2::Config::from_json(&config)?;

@@ -16,9 +16,9 @@ use super::{
 use crate::infer::{InferError, Result, sam2::Sam2Encoder};
 
 enum Encoder {
-    Vit(Vit),
-    TinyVit(TinyViT),
-    Hiera(Sam2Encoder),
+    Vit(Box<Vit>),
+    TinyVit(Box<TinyViT>),
+    Hiera(Box<Sam2Encoder>),
 }
 
 /// What is known of images before any prompt.
@@ -66,9 +66,9 @@ impl SamNetwork {
         let (dim, image_px, grid) = (config.decoder.dim, config.image_px, config.grid());
         let images = vb.pp("image_encoder");
         let encoder = match &config.encoder {
-            EncoderConfig::Vit(vit) => Encoder::Vit(Vit::load(vit, image_px, dim, &images)?),
-            EncoderConfig::TinyVit(vit) => Encoder::TinyVit(TinyViT::load(vit, dim, &images)?),
-            EncoderConfig::Hiera(hiera) => Encoder::Hiera(Sam2Encoder::load(hiera, image_px, dim, vb)?),
+            EncoderConfig::Vit(vit) => Encoder::Vit(Box::new(Vit::load(vit, image_px, dim, &images)?)),
+            EncoderConfig::TinyVit(vit) => Encoder::TinyVit(Box::new(TinyViT::load(vit, dim, &images)?)),
+            EncoderConfig::Hiera(hiera) => Encoder::Hiera(Box::new(Sam2Encoder::load(hiera, image_px, dim, vb)?)),
         };
         let prompts = PromptEncoder::load(dim, image_px, grid, config.mask_channels, config.decoder.is_sam2, &vb.pp("prompt_encoder"))?;
         Ok(Self {
