@@ -89,7 +89,7 @@ fn subject(arguments: &Arguments) -> Result<Subject, Box<dyn Error>> {
         let config = yolo::Config::from_shapes(&shapes)?;
         let network = std::rc::Rc::new(yolo::Yolo::new(weights.var_builder(DType::F32, &device), &config)?);
         let numbers = made_up(batch * side * side * 3);
-        let backend = Backend::of(&device);
+        let backend = Backend::of(&device, DType::F32);
         let map = Map::from_pixels(numbers, (batch, side, side, 3), &device, backend)?;
         let again = network.clone();
         let same = map.to_tensor()?;

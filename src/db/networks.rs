@@ -154,7 +154,8 @@ pub fn find(conn: &mut PgConnection, kind: TaskKind, network: &NetworkVersion) -
 /// When the database fails.
 pub fn delete_network(conn: &mut PgConnection, network: NetworkId) -> QueryResult<bool> {
     let deleted = sql_query(
-        "DELETE FROM networks AS n WHERE n.id = $1 AND NOT EXISTS (SELECT FROM image_results AS r WHERE r.network_id = n.id)          AND NOT EXISTS (SELECT FROM regions AS r WHERE r.network_id = n.id)",
+        "DELETE FROM networks AS n WHERE n.id = $1 AND NOT EXISTS (SELECT FROM image_results AS r WHERE r.network_id = n.id) \
+         AND NOT EXISTS (SELECT FROM regions AS r WHERE r.network_id = n.id)",
     )
     .bind::<BigInt, _>(network)
     .execute(conn)?;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 
 use super::{DTYPE, Prepared, open, prepared::Shape};
 use crate::{
@@ -84,7 +84,7 @@ impl Detector {
             let letterboxes = batch.iter().map(|&at| self.letterbox(&pictures[at])).collect::<Result<Vec<_>>>()?;
             let mut values = Vec::with_capacity(batch.len() * width * height * 3);
             batch.iter().for_each(|&at| values.extend_from_slice(&pictures[at].values));
-            let input = Map::from_pixels(values, (batch.len(), height, width, 3), &self.device, Backend::of(&self.device))?;
+            let input = Map::from_pixels(values, (batch.len(), height, width, 3), &self.device, Backend::of(&self.device, DType::F32))?;
             let output = self.yolo.run(&input)?;
             for (image, (&at, letterbox)) in batch.iter().zip(&letterboxes).enumerate() {
                 let found = self.yolo.objects(&output, image, letterbox, &self.options.thresholds)?;

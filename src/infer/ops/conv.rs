@@ -9,7 +9,7 @@ use super::{
     Activation,
     buffer::Buffer,
     depthwise::DepthwiseLine,
-    gemm::{self, Panels, Residual, Rows},
+    gemm::{self, Panels, Residual},
     host,
     map::{Backend, Map, Own, Store, View, own, stock},
     simd,
@@ -197,13 +197,7 @@ impl Conv {
             let (batch, height, width) = self.out_size(&[view])?;
             shape = [batch, height, width, self.shape.outputs];
             let mut out = vec![0.0f32; shape.iter().product()];
-            match residual {
-                None => self.run(&[view], activation, None, &mut out)?,
-                Some(residual) => host::with_values(residual, |data| {
-                    let rows = Rows::of_residual(data, self.shape.outputs, out.len())?;
-                    self.run(&[view], activation, Some(Residual { rows, is_activated: true }), &mut out)
-                })??,
-            }
+            host::with_residual(residual, self.shape.outputs, out.len(), |residual| self.run(&[view], activation, residual, &mut out))?;
             Ok::<_, InferError>(out)
         })??;
         host::tensor(out, &shape)

@@ -2,11 +2,15 @@
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
+use super::{
+    gemm::{Residual, Rows},
+    map::Backend,
+};
 use crate::infer::Result;
 
 /// Whether our own operations take this tensor.
 pub(super) fn is_ours(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
+    Backend::of(x.device(), x.dtype()) == Backend::Own
 }
 
 /// Runs `work` over the values, in the order of the dimensions, where they lie if they lie so.
@@ -19,6 +23,24 @@ pub(super) fn with_values<R>(x: &Tensor, work: impl FnOnce(&[f32]) -> R) -> Resu
     drop(storage);
     let values = x.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     Ok(work(&values))
+}
+
+/// Runs `work` with what is added before the activation to a product of `len` values, `width` a row.
+///
+/// # Errors
+/// `BadInput` when there are not as many.
+pub(super) fn with_residual<R>(
+    residual: Option<&Tensor>,
+    width: usize,
+    len: usize,
+    work: impl FnOnce(Option<Residual<'_>>) -> Result<R>,
+) -> Result<R> {
+    match residual {
+        None => work(None),
+        Some(residual) => {
+            with_values(residual, |data| work(Some(Residual { rows: Rows::of_residual(data, width, len)?, is_activated: true })))?
+        }
+    }
 }
 
 /// A copy of the values.

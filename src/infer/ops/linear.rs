@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::{
     Activation,
-    gemm::{self, Panels, Residual, Rows, Segments},
+    gemm::{self, Panels, Rows, Segments},
     host,
     map::Backend,
 };
@@ -53,7 +53,7 @@ impl Linear {
     pub fn load(vb: &VarBuilder, inputs: usize, outputs: usize, biased: bool, activation: Activation) -> Result<Self> {
         let weight = vb.get((outputs, inputs), "weight")?;
         let bias = if biased { Some(vb.get(outputs, "bias")?) } else { None };
-        Self::new(&weight, bias.as_ref(), activation, Backend::of(vb.device()))
+        Self::new(&weight, bias.as_ref(), activation, Backend::of(vb.device(), vb.dtype()))
     }
 
     /// `(…, inputs)` → `(…, outputs)`.
@@ -93,15 +93,10 @@ impl Linear {
         let mut out = vec![0.0f32; x.elem_count() / inputs.max(1) * self.outputs];
         host::with_values(x, |data| {
             let source = Lines { rows: Rows { data, first: 0, pitch: inputs, width: inputs }, lengths: [inputs] };
-            match residual {
-                None => gemm::multiply(panels, &source, activation, None, &mut out),
-                Some(residual) => host::with_values(residual, |data| {
-                    let rows = Rows::of_residual(data, self.outputs, out.len())?;
-                    gemm::multiply(panels, &source, activation, Some(Residual { rows, is_activated: true }), &mut out);
-                    Ok::<_, InferError>(())
-                })??,
-            }
-            Ok::<_, InferError>(())
+            host::with_residual(residual, self.outputs, out.len(), |residual| {
+                gemm::multiply(panels, &source, activation, residual, &mut out);
+                Ok(())
+            })
         })??;
         host::tensor(out, &shape)
     }

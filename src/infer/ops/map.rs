@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::{buffer::Buffer, gemm::Rows, host};
@@ -19,9 +19,9 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Our own on the CPU, Candle's elsewhere.
-    pub fn of(device: &Device) -> Self {
-        if device.is_cpu() { Self::Own } else { Self::Stock }
+    /// Our own for f32 on the CPU, Candle's for everything else.
+    pub fn of(device: &Device, dtype: DType) -> Self {
+        if device.is_cpu() && dtype == DType::F32 { Self::Own } else { Self::Stock }
     }
 }
 

@@ -2,7 +2,7 @@
 //! channels last. On the CPU in f32 they run on [`ops`] and [`super::kernels`], anywhere else on Candle's own operations; a test
 //! holds the two together. Apart, because the encoders, the prompt encoder and the decoder share them.
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 use candle_nn::VarBuilder;
 
 use super::kernels::{self, Bias, Rows};
@@ -17,18 +17,13 @@ fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout, what: &'static str) -> 
     }
 }
 
-/// Whether our own loops can take the tensor.
-fn is_ours(x: &Tensor) -> bool {
+/// Who computes with a tensor.
+fn backend_of(x: &Tensor) -> Backend {
     #[cfg(test)]
     if tests::ONLY_STOCK.get() {
-        return false;
+        return Backend::Stock;
     }
-    x.device().is_cpu() && x.dtype() == DType::F32
-}
-
-/// Who computes with a weight.
-fn backend_of(weight: &Tensor) -> Backend {
-    if is_ours(weight) { Backend::Own } else { Backend::Stock }
+    Backend::of(x.device(), x.dtype())
 }
 
 /// `x · weightᵀ + bias`, over the last axis.
@@ -224,7 +219,7 @@ impl WindowAttention {
             },
             bias: self.bias.clone(),
         };
-        if is_ours(queries) {
+        if backend_of(queries) == Backend::Own {
             return queries.contiguous()?.apply_op3_no_bwd(&keys.contiguous()?, &values.contiguous()?, &op);
         }
         op.stock(queries, keys, values)
@@ -366,7 +361,7 @@ fn stock_windows(x: &Tensor, rows: &Rows, heads: usize, padding: Option<&Tensor>
 mod tests {
     use std::cell::Cell;
 
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     use super::*;
 

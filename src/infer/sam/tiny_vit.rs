@@ -5,7 +5,7 @@
 //! Papers: Wu et al., "TinyViT", 2022; Zhang et al., "Faster Segment Anything", 2023. Reference: ChaoningZhang/MobileSAM,
 //! `modeling/tiny_vit_sam.py` (Apache-2.0); checkpoint `mobile_sam.pt` (Apache-2.0).
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -54,15 +54,10 @@ fn folded(input: usize, output: usize, kernel: usize, vb: &VarBuilder<'_>) -> Re
     Ok((weight.broadcast_mul(&scale.reshape((output, 1, 1, 1))?)?, bias))
 }
 
-/// Who computes the convolutions of a network in this dtype.
-fn backend_of(vb: &VarBuilder<'_>) -> Backend {
-    if vb.dtype() == DType::F32 { Backend::of(vb.device()) } else { Backend::Stock }
-}
-
 /// A convolution over maps, which use their memory again: the first of them have 64 MB each.
 fn conv(shape: ConvShape, activation: Activation, vb: &VarBuilder<'_>) -> Result<ops::Conv> {
     let (weight, bias) = folded(shape.inputs / shape.groups, shape.outputs, shape.kernel, vb)?;
-    Ok(ops::Conv::new(&weight, &bias, shape, activation, backend_of(vb))?)
+    Ok(ops::Conv::new(&weight, &bias, shape, activation, Backend::of(vb.device(), vb.dtype()))?)
 }
 
 /// Widen, convolve every channel, narrow: both the blocks of the first stage and the steps between stages.
@@ -197,7 +192,7 @@ impl TinyViT {
             .map(|stage| Bottleneck::merging(dims[stage], dims[stage + 1], &layers.pp(stage).pp("downsample")))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
-            backend: backend_of(vb),
+            backend: Backend::of(vb.device(), vb.dtype()),
             patch_embed: [
                 conv(ConvShape::same(3, dims[0] / 2, 3, 2), Activation::Gelu, &embed.pp("0"))?,
                 conv(ConvShape::same(dims[0] / 2, dims[0], 3, 2), Activation::None, &embed.pp("2"))?,

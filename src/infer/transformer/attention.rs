@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::infer::ops::exp;
+use crate::infer::ops::{Backend, exp};
 
 /// Which keys a token may look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn attend(qkv: &Tensor, heads: usize, mask: &Mask) -> Result<Tensor> {
         bail!("attention: {triple} numbers a token are not queries, keys and values of {heads} heads");
     }
     mask.check(batch, tokens)?;
-    if qkv.device().is_cpu() && qkv.dtype() == DType::F32 {
+    if Backend::of(qkv.device(), qkv.dtype()) == Backend::Own {
         return qkv.contiguous()?.apply_op1_no_bwd(&Attention { heads, mask: mask.clone() });
     }
     attend_with_candle(qkv, heads, mask)

@@ -28,9 +28,7 @@ impl Projection {
     /// # Errors
     /// Candle's.
     pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
-        let is_ours = weight.device().is_cpu() && weight.dtype() == DType::F32;
-        let backend = if is_ours { Backend::Own } else { Backend::Stock };
-        Ok(Self(Linear::new(weight, Some(bias), Activation::None, backend)?))
+        Ok(Self(Linear::new(weight, Some(bias), Activation::None, Backend::of(weight.device(), weight.dtype()))?))
     }
 
     /// Reads `weight` and `bias` below `vb`.

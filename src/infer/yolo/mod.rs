@@ -137,7 +137,7 @@ impl Yolo {
     /// # Errors
     /// `Candle`, naming the tensor, when one is missing or has another shape.
     pub fn new(vb: VarBuilder, config: &Config) -> Result<Self> {
-        let backend = Backend::of(vb.device());
+        let backend = Backend::of(vb.device(), vb.dtype());
         Self::with_backend(vb, config, backend)
     }
 
