@@ -52,7 +52,7 @@ pub enum InferError {
         why: String,
     },
     /// Candle failed: memory, device or shapes.
-    #[error("the network failed: {0}")]
+    #[error("the network failed: {}", plain(.0))]
     Candle(#[from] candle_core::Error),
 }
 
@@ -62,6 +62,17 @@ impl InferError {
         let Self::Candle(error) = self else { return false };
         let said = error.to_string().to_lowercase().replace('_', " ");
         said.contains("out of memory") || said.contains("failed to allocate")
+    }
+}
+
+/// What Candle says, without the backtrace that it takes along where `RUST_BACKTRACE` is set.
+pub(super) fn plain(error: &candle_core::Error) -> String {
+    use candle_core::Error;
+    match error {
+        Error::WithBacktrace { inner, .. } => plain(inner),
+        Error::Context { inner, context } => format!("{context}: {}", plain(inner)),
+        Error::WithPath { inner, path } => format!("{}: {}", path.display(), plain(inner)),
+        other => other.to_string(),
     }
 }
 
@@ -88,5 +99,13 @@ mod tests {
         assert!(of("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")").is_out_of_memory());
         assert!(!of("shape mismatch in matmul").is_out_of_memory());
         assert!(!InferError::BadInput("out of memory".into()).is_out_of_memory());
+    }
+
+    #[test]
+    fn a_backtrace_is_for_nobody_who_reads_what_failed() {
+        let inner = Box::new(candle_core::Error::Msg("shape mismatch".to_owned()));
+        let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
+        let error = candle_core::Error::WithBacktrace { inner, backtrace }.context("in the decoder");
+        assert_eq!(InferError::from(error).to_string(), "the network failed: in the decoder: shape mismatch");
     }
 }

@@ -5,7 +5,7 @@ use candle_core::{
     utils::{cuda_is_available, metal_is_available},
 };
 
-use crate::infer::{InferError, Result};
+use crate::infer::{InferError, Result, error::plain};
 
 /// The CPU, or the first GPU: CUDA's where this program was built for it, else Metal's.
 ///
@@ -15,8 +15,9 @@ pub fn device(gpu: bool) -> Result<Device> {
     if !gpu {
         return Ok(Device::Cpu);
     }
-    let none =
-        |what: &str, error: candle_core::Error, hint: &str| InferError::Refused(format!("no GPU answers to {what}: {error}\nhint: {hint}"));
+    let none = |what: &str, error: candle_core::Error, hint: &str| {
+        InferError::Refused(format!("no GPU answers to {what}: {}\nhint: {hint}", plain(&error)))
+    };
     if cuda_is_available() {
         let hint = "`nvidia-smi` has to list one, and the loader has to find cuBLAS and cuRAND (see \"NVIDIA cards\" in README.md); install \
                     NVIDIA's driver, or run without --gpu";
