@@ -19,6 +19,7 @@ use diesel::{
 use hm::{
     config::{Config, ModelsConfig, ThumbsConfig},
     infer::{manifest::Provenance, shelf::Shelf},
+    media::demo::{DemoOptions, render_library},
     models::{
         ImageId, PictureKey,
         invitation::Invitation,
@@ -199,6 +200,24 @@ fn listing(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
     listing
 }
 
+/// A RAW of the demo library, which has a preview.
+fn demo_dng() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    render_library(dir.path(), &DemoOptions { count: 40, seed: 1, long_side_px: 96 }, || ()).unwrap();
+    let mut folders = vec![dir.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dng")) {
+                return fs::read(path).unwrap();
+            }
+        }
+    }
+    panic!("the demo has no DNG");
+}
+
 fn taken(second: u8) -> String {
     format!("2019:08:03 12:33:{second:02}")
 }
@@ -210,9 +229,11 @@ fn originals_that_are_mounted_are_seen_as_their_proxies_are() {
         // Larger than its proxy, and on its side.
         Jpeg::new(2600, 1700).patch([200, 300, 1500, 900]).orientation(6).taken(&taken(2)).write(&photos.join("turned.jpg"));
         Jpeg::new(80, 60).shade(90).orientation(3).taken(&taken(3)).write(&photos.join(OsStr::from_bytes(NAMELESS)));
+        // Seen by its preview.
+        fs::write(photos.join("raw.dng"), demo_dng()).unwrap();
     });
     let names: Vec<&str> = stage.images.keys().map(String::as_str).collect();
-    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names.len(), 4, "{names:?}");
     let mut tasks: Vec<Task> = names.iter().map(|name| stage.task(&stage.lanes[0], name)).collect();
     tasks.push(stage.task(&stage.lanes[1], "turned.jpg"));
 
@@ -222,12 +243,12 @@ fn originals_that_are_mounted_are_seen_as_their_proxies_are() {
     let settings = stage.library.disk.data("attic.toml");
     fs::write(&settings, format!("[work.vaults]\nphotos = {:?}\n", stage.photos.to_str().unwrap())).unwrap();
     let (of_originals, said) = stage.work(&tasks, &["--config", settings.to_str().unwrap()]);
-    assert!(said.contains("4 answers, 0 of them failures") && said.contains("4 pictures made from mounted vaults"), "{said}");
+    assert!(said.contains("5 answers, 0 of them failures") && said.contains("5 pictures made from mounted vaults"), "{said}");
     assert_eq!(listing(&stage.photos), before, "nothing is written there");
 
     fs::rename(&away, &thumbs).unwrap();
     let (of_proxies, said) = stage.work(&tasks, &[]);
-    assert!(said.contains("4 answers, 0 of them failures") && !said.contains("mounted vaults"), "{said}");
+    assert!(said.contains("5 answers, 0 of them failures") && !said.contains("mounted vaults"), "{said}");
     check(&of_originals, &of_proxies);
     let turned = &of_originals[&(stage.lanes[1].to_string(), stage.images["turned.jpg"].0)];
     let Answer::Regions { width_px, height_px, regions } = turned else { panic!("{turned:?}") };
