@@ -21,9 +21,12 @@ use crate::models::{Filter, ImageId, NetworkId};
 pub const MOST_RANKED: i64 = 2_000;
 /// How many are ranked at once, so that pages which begin anywhere within them fit each other.
 const DEPTHS: [i64; 3] = [120, 600, MOST_RANKED];
-/// Candidates that a search in the index keeps: the most that pgvector allows. With 400, a search took 16 ms among a million and found
-/// 0.95 of the ten nearest (`tests/bench/run.sh nearest`).
+/// Candidates that a step of a search in the index keeps: the most that pgvector allows.
 const CANDIDATES: i64 = 1_000;
+/// How many of the nearest an answer is chosen from. What a text means lies apart from all pictures, and a search that comes from there
+/// takes wrong turns: among a million it found 0.87 of the ten nearest with 1,000, 0.97 with 2,500 and 0.99 with 5,000
+/// (`tests/bench/run.sh nearest`). For the likes of a picture a tenth of that would do.
+const LOOKS: i64 = 5_000;
 /// Most vectors that are looked at in the index for one answer.
 const MOST_LOOKS: i64 = 200_000;
 /// How much longer one look along the index takes than comparing with one vector that is known.
@@ -123,13 +126,18 @@ impl Search<'_> {
         let is_filtered = self.wanted.days.is_some() || !self.wanted.is_only_days();
         match (space.has_index, is_filtered) {
             (false, _) => self.compare_all(conn, is_filtered),
-            (true, false) => self.follow_index(conn, space.iterates, false),
+            (true, false) => self.follow_index(conn, space.iterates, Within::All),
             (true, true) => match self.passing(conn, most_compared(self.depth, space.done.into()))? {
                 Some(few) => self.compare(conn, few),
                 None => {
-                    let near = self.follow_index(conn, space.iterates, true)?;
+                    for within in [Within::Nearest, Within::Passing] {
+                        let near = self.follow_index(conn, space.iterates, within)?;
+                        if near.len() as i64 >= self.depth {
+                            return Ok(near);
+                        }
+                    }
                     // It gave up before enough were found.
-                    if (near.len() as i64) < self.depth { self.compare_all(conn, true) } else { Ok(near) }
+                    self.compare_all(conn, true)
                 }
             },
         }
@@ -176,18 +184,20 @@ impl Search<'_> {
 
     /// Follows the index from the nearest on. Whether an image passes is asked of each by its number, behind a fence (`OFFSET 0`): a join
     /// would tempt the planner to compare all that pass.
-    fn follow_index(&self, conn: &mut PgConnection, iterates: bool, is_filtered: bool) -> QueryResult<Vec<Near>> {
-        let mut sql = Sql::new("SELECT e.image_id AS id, e.vector::halfvec(");
+    fn follow_index(&self, conn: &mut PgConnection, iterates: bool, within: Within) -> QueryResult<Vec<Near>> {
+        let mut sql = Sql::new("SELECT e.id, e.distance FROM (SELECT e.image_id AS id, e.vector::halfvec(");
         sql.number(self.dimensions.into()).text(") <=> ").bind(Value::Vector(self.vector.clone()));
         sql.text(" AS distance FROM embeddings AS e WHERE e.network_id = ").number(self.network.0);
-        if is_filtered {
-            sql.text(" AND EXISTS (SELECT FROM images AS i WHERE i.id = e.image_id");
-            self.wanted.write(&mut sql);
-            sql.text(" OFFSET 0)");
+        if within == Within::Passing {
+            self.write_passes(&mut sql, "e.image_id");
         }
+        let found = if within == Within::Passing { self.depth } else { self.depth.max(LOOKS) };
         // The first placeholder is the vector's.
         sql.text(" ORDER BY e.vector::halfvec(").number(self.dimensions.into()).text(") <=> $1 LIMIT ");
-        sql.bind(Value::BigInt(self.depth));
+        sql.bind(Value::BigInt(found)).text(" OFFSET 0) AS e WHERE true");
+        if within == Within::Nearest {
+            self.write_passes(&mut sql, "e.id");
+        }
         conn.transaction(|conn| {
             conn.batch_execute(&format!(
                 "SET LOCAL hnsw.ef_search = {CANDIDATES}; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"
@@ -200,6 +210,24 @@ impl Search<'_> {
             sql.query().load(conn)
         })
     }
+
+    /// That the image whose number stands in a column passes.
+    fn write_passes(&self, sql: &mut Sql, image: &'static str) {
+        sql.text(" AND EXISTS (SELECT FROM images AS i WHERE i.id = ").text(image);
+        self.wanted.write(sql);
+        sql.text(" OFFSET 0)");
+    }
+}
+
+/// What a search along the index looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    /// The nearest of all.
+    All,
+    /// Those of the nearest that pass the filter.
+    Nearest,
+    /// The nearest that pass the filter, however far it has to go for them.
+    Passing,
 }
 
 /// Up to how many images that pass comparing each is quicker than following the index, which looks at `depth × all / passing` of them.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use hm::{
     db::{
+        alike::{Likeness, list_alike},
         nearest::{MOST_RANKED, nearest},
-        results::record,
+        results::{count_lacking, list_lacking, record},
         vectors::{IndexState, build_index, drop_index, find_index, with_index_turn},
     },
     models::{Filter, ImageId, NetworkId, task::Answer},
@@ -125,6 +126,29 @@ fn the_nearest_come_first_within_the_filter() {
 }
 
 #[test]
+fn what_passes_is_found_however_far_it_lies() {
+    let database = TestDatabase::new();
+    let conn = &mut database.connection();
+    if !support::has_vectors(conn) {
+        return;
+    }
+    // Too many pass to be compared one by one, and none of them is among the nearest.
+    let (network, vectors) = library(conn, 9_000);
+    let vector = direction(&mut StdRng::seed_from_u64(3), Some(&vectors[3].1));
+    let mut farthest: Vec<ImageId> = exactly(&vectors, &vector, |_| true).into_iter().map(|(image, _)| image).collect();
+    let far: BTreeSet<ImageId> = farthest.split_off(5_500).into_iter().collect();
+    let numbers: Vec<String> = far.iter().map(ToString::to_string).collect();
+    conn.batch_execute(&format!("UPDATE images SET rating = 5 WHERE id IN ({}); ANALYZE", numbers.join(", "))).unwrap();
+    build_index(conn, network, 64).unwrap();
+    let expected: BTreeSet<ImageId> =
+        exactly(&vectors, &vector, |image| far.contains(&image)).into_iter().take(20).map(|(image, _)| image).collect();
+    let answer = nearest(conn, network, &vector, &filter("rating:5"), 20, 0).unwrap();
+    assert!(answer.iter().all(|(image, _)| far.contains(image)), "{answer:?}");
+    let found = answer.iter().filter(|(image, _)| expected.contains(image)).count();
+    assert!(answer.len() == 20 && found >= 18, "{found} of {}", answer.len());
+}
+
+#[test]
 fn pages_fit_each_other_and_end() {
     let database = TestDatabase::new();
     let conn = &mut database.connection();
@@ -189,7 +213,33 @@ fn one_at_a_time_builds_an_index_and_a_broken_one_is_known() {
     assert_eq!(find_index(conn, network, 50_000).unwrap(), IndexState::Unneeded, "most are still to come");
 }
 
-/// What tests/bench/nearest.py asks: in a library that it made, builds the index or answers questions, a line of JSON each.
+/// Times the steps of the walks along the timeline that look at every vector, or whether it is there.
+fn walk(conn: &mut PgConnection, network: NetworkId) {
+    use std::time::Instant;
+    const STEPS: usize = 100;
+    let tell = |of: &str, began: Instant, found: usize| {
+        println!("MEASURED {}", serde_json::json!({ "of": of, "took_ms": began.elapsed().as_secs_f64() * 1e3, "found": found }));
+    };
+    let mut after = None;
+    for _ in 0..STEPS {
+        let began = Instant::now();
+        let stretch = list_alike(conn, network, Likeness::default(), after).unwrap();
+        tell("alike", began, stretch.groups.len());
+        after = stretch.next;
+    }
+    let mut after = None;
+    for _ in 0..STEPS {
+        let began = Instant::now();
+        let stretch = list_lacking(conn, network, after, 1_000).unwrap();
+        tell("lacking", began, stretch.images.len());
+        after = stretch.next;
+    }
+    let began = Instant::now();
+    tell("counted", began, count_lacking(conn, network).unwrap() as usize);
+}
+
+/// What tests/bench/nearest.py asks: in a library that it made, builds the index, answers questions or walks along the timeline, a
+/// line of JSON each.
 #[test]
 #[ignore = "measures, asserts nothing"]
 fn measured() {
@@ -203,6 +253,9 @@ fn measured() {
         build_index(conn, network, 4096).unwrap();
         println!("MEASURED {}", serde_json::json!({ "took_s": began.elapsed().as_secs_f64() }));
         return;
+    }
+    if setting("MODE") == "walk" {
+        return walk(conn, network);
     }
     let questions: Vec<Vec<f32>> = serde_json::from_str(&std::fs::read_to_string(setting("QUESTIONS")).unwrap()).unwrap();
     let filter = filter(&setting("FILTER"));
