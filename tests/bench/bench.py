@@ -16,6 +16,7 @@ import queues
 import report
 import scans
 import segment
+import worker
 
 GROUPS = {
     "scan": scans.scan,
@@ -30,6 +31,7 @@ GROUPS = {
     "outbox": edits.outbox,
     "segment": segment.segment,
     "queue": queues.queue,
+    "worker": worker.worker,
     "start": pages.start,
     "memory": scans.memory,
 }

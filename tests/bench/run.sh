@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds hm, measures it beside the programs people know, prints a table and writes tests/bench/RESULTS.md.
 #
-#   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [map] [nearest] [edits] [outbox] [segment] [queue] [start] [memory]      default: all of them
+#   tests/bench/run.sh [scan] [rescan] [agreement] [slow] [thumbs] [pages] [map] [nearest] [edits] [outbox] [segment] [queue] [worker] [start] [memory]      default: all of them
 #
 # Everything it makes lies in a temporary folder (below TMPDIR, a few GiB) and is removed. Programs that are not installed
 # (exiftool, vipsthumbnail, libfuse3, Python's numpy and Pillow) leave their rows out, and the table says so.
@@ -14,7 +14,8 @@
 #   HM_BENCH_VECTORS=1000000  vectors of the rows about likeness
 #   HM_BENCH_SIDECARS=300   moments of the library whose sidecars are written
 #   HM_BENCH_PROGRAM=…      an hm that is built already
-#   HM_BENCH_QUEUE_SPEED=…  examples/queue_speed, built already
+#   HM_BENCH_PROXIES=240    pictures that a worker looks at
+#   HM_BENCH_QUEUE_SPEED=…, HM_BENCH_NETWORK_SPEED=…  examples/queue_speed and network_speed, built already
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PYTHONDONTWRITEBYTECODE=1
