@@ -24,8 +24,8 @@ const DEPTHS: [i64; 3] = [120, 600, MOST_RANKED];
 /// Candidates that a step of a search in the index keeps: the most that pgvector allows.
 const CANDIDATES: i64 = 1_000;
 /// How many of the nearest an answer is chosen from. What a text means lies apart from all pictures, and a search that comes from there
-/// takes wrong turns: among a million it found 0.87 of the ten nearest with 1,000, 0.97 with 2,500 and 0.99 with 5,000
-/// (`tests/bench/run.sh nearest`). For the likes of a picture a tenth of that would do.
+/// takes wrong turns: of the ten nearest among a million (the vectors of `tests/bench/directions.py`) it found 0.87 with 1,000, 0.97 with
+/// 2,500 and 0.99 with 5,000. For the likes of a picture a tenth of that would do.
 const LOOKS: i64 = 5_000;
 /// Most vectors that are looked at in the index for one answer.
 const MOST_LOOKS: i64 = 200_000;
