@@ -56,10 +56,13 @@ def at_most(value, most, unit):
 
 def machine():
     """The machine in a line."""
-    cpu = re.search(r"model name\s*:\s*(.*)", read("/proc/cpuinfo"))
+    facts = read("/proc/cpuinfo")
+    cpu = re.search(r"model name\s*:\s*(.*)", facts)
+    # What networks run on.
+    vectors = next((f", {words}" for flag, words in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if re.search(rf"\b{flag}\b", facts)), "")
     memory = re.search(r"MemTotal:\s*(\d+)", read("/proc/meminfo"))
     memory_gib = f"{int(memory[1]) / 2**20:.0f} GiB" if memory else "memory unknown"
-    return f"{os.cpu_count()} cores, {cpu[1].strip() if cpu else platform.processor()}, {memory_gib}, {platform.system()} {platform.release().split('-')[0]}"
+    return f"{os.cpu_count()} cores, {cpu[1].strip() if cpu else platform.processor()}{vectors}, {memory_gib}, {platform.system()} {platform.release().split('-')[0]}"
 
 
 def read(path):
