@@ -18,7 +18,8 @@ fn rendered(options: DemoOptions) -> (tempfile::TempDir, DemoSummary) {
     (dir, summary)
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+/// Every file below a folder, in any order.
+pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

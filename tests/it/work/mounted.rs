@@ -35,7 +35,10 @@ use super::{
     invited::Library,
     tools::{SOON, runtime},
 };
-use crate::support::{hm_command, http::App, media::Jpeg, networks, wait_until};
+use crate::{
+    demo::files_below,
+    support::{hm_command, http::App, media::Jpeg, networks, wait_until},
+};
 
 /// No name of a folder or file has to be text; macOS has it otherwise.
 const NAMELESS: &[u8] = if cfg!(target_os = "linux") { b"caf\xe9.jpg" } else { b"cafe.jpg" };
@@ -204,18 +207,9 @@ fn listing(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
 fn demo_dng() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     render_library(dir.path(), &DemoOptions { count: 40, seed: 1, long_side_px: 96 }, || ()).unwrap();
-    let mut folders = vec![dir.path().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dng")) {
-                return fs::read(path).unwrap();
-            }
-        }
-    }
-    panic!("the demo has no DNG");
+    let dng =
+        files_below(dir.path()).into_iter().find(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dng")));
+    fs::read(dng.expect("the demo has a DNG")).unwrap()
 }
 
 fn taken(second: u8) -> String {
