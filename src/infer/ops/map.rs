@@ -86,6 +86,21 @@ impl Own {
         self.view().rows()
     }
 
+    /// Copies whole lines, from pixel `first` on, on all threads.
+    fn copy_lines(&self, first: usize, to: &mut [f32]) {
+        let rows = self.rows();
+        to.par_chunks_mut(self.width * self.channels).enumerate().for_each(|(line, to)| {
+            let first = first + line * self.width;
+            if self.pitch == self.channels {
+                to.copy_from_slice(&rows.data[first * self.channels..][..to.len()]);
+                return;
+            }
+            for (x, to) in to.chunks_exact_mut(self.channels).enumerate() {
+                to.copy_from_slice(rows.get(first + x));
+            }
+        });
+    }
+
     pub(super) fn view(&self) -> View<'_> {
         let Self { batch, height, width, channels, first, pitch, .. } = *self;
         View { data: self.buffer.floats(), batch, height, width, channels, first, pitch }
@@ -261,10 +276,7 @@ impl Map {
             Store::Own(own) => {
                 let pixels = own.height * own.width;
                 let mut buffer = Buffer::take(count * pixels * own.channels);
-                let rows = own.rows();
-                for (pixel, to) in buffer.floats_mut().chunks_exact_mut(own.channels).enumerate() {
-                    to.copy_from_slice(rows.get(first * pixels + pixel));
-                }
+                own.copy_lines(first * pixels, buffer.floats_mut());
                 Store::Own(Own::whole(buffer, count, own.height, own.width, own.channels))
             }
         }))
@@ -283,16 +295,19 @@ impl Map {
             return Ok(Self(Store::Stock(Tensor::cat(&maps, 0)?)));
         }
         let (_, channels, height, width) = first.dims()?;
-        let (mut values, mut batch) = (Vec::new(), 0);
-        for map in maps {
-            let own = own(map)?;
-            if (own.channels, own.height, own.width) != (channels, height, width) {
-                return Err(InferError::BadInput("maps of different sizes in one batch".into()));
-            }
-            batch += own.batch;
-            values.extend(map.to_pixels()?);
+        let maps = maps.iter().map(own).collect::<Result<Vec<_>>>()?;
+        if maps.iter().any(|map| (map.channels, map.height, map.width) != (channels, height, width)) {
+            return Err(InferError::BadInput("maps of different sizes in one batch".into()));
         }
-        Ok(Self(Store::Own(Own::whole(values.into(), batch, height, width, channels))))
+        let batch = maps.iter().map(|map| map.batch).sum();
+        let mut buffer = Buffer::take(batch * height * width * channels);
+        let mut rest = buffer.floats_mut();
+        for map in maps {
+            let (to, others) = rest.split_at_mut(map.pixels() * channels);
+            map.copy_lines(0, to);
+            rest = others;
+        }
+        Ok(Self(Store::Own(Own::whole(buffer, batch, height, width, channels))))
     }
 
     /// Twice as high and wide, every pixel four times.

@@ -195,3 +195,25 @@ fn few_rows_are_computed_as_among_many() {
     let product = x.matmul(&weight.t().expect("two axes")).and_then(|y| y.broadcast_add(&bias)).expect("candle runs");
     same(&among, &Activation::Gelu.apply_stock(&(product + residual).expect("one shape")).expect("candle runs"));
 }
+
+#[test]
+fn a_batch_is_taken_apart_and_joined() {
+    let x = tensor(&[5, 7, 3, 4], 1);
+    for backend in [Backend::Own, Backend::Stock] {
+        let whole = Map::from_tensor(&x, backend).expect("a map");
+        // As channels 2.. of a wider map, the pixels are not neighbours in memory.
+        for (map, channels) in [(whole.clone(), x.clone()), (whole.channels(2, 4).expect("channels"), x.narrow(1, 2, 4).expect("channels"))]
+        {
+            let parts = [(0, 1), (1, 3), (4, 1)].map(|(first, count)| {
+                let part = map.images(first, count).expect("images");
+                same(&part.to_tensor().expect("a tensor"), &channels.narrow(0, first, count).expect("images"));
+                part
+            });
+            same(&Map::joined(&parts).expect("a batch").to_tensor().expect("a tensor"), &channels);
+            assert!(map.images(4, 2).is_err());
+        }
+        let narrower = whole.channels(0, 6).expect("channels");
+        assert!(Map::joined(&[whole, narrower]).is_err());
+    }
+    assert!(Map::joined(&[]).is_err());
+}
