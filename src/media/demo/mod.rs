@@ -6,6 +6,7 @@
 mod canvas;
 mod encode;
 mod exif;
+mod household;
 mod landscape;
 mod noise;
 mod plan;
