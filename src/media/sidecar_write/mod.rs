@@ -21,6 +21,7 @@ mod encoding;
 mod fields;
 pub mod file;
 pub mod name;
+mod notation;
 mod packet;
 mod patch;
 mod properties;
