@@ -281,7 +281,7 @@ fn assert_same(image: i64, lane: &Lane, mut stored: Vec<StoredRegion>, found: &[
     assert!(stored.is_empty(), "image {image}: more than was found: {stored:#?}");
 }
 
-/// A server; killed with the value.
+/// A server; ended with the value, and the worker beside it.
 struct Server {
     child: Child,
     data_dir: PathBuf,
@@ -313,9 +313,18 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Asks first: a server that is killed leaves the worker beside it to notice, after the test has ended.
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM);
+        }
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if asked.elapsed() > SOON {
+                let _ = self.child.kill();
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
