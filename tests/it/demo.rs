@@ -10,22 +10,14 @@ use std::{
 use hm::media::demo::{DemoError, DemoOptions, DemoSummary, render_library};
 use serde_json::Value;
 
+use crate::support::files_below;
+
 const SMALL: DemoOptions = DemoOptions { count: 120, seed: 1, long_side_px: 96 };
 
 fn rendered(options: DemoOptions) -> (tempfile::TempDir, DemoSummary) {
     let dir = tempfile::tempdir().unwrap();
     let summary = render_library(dir.path(), &options, || ()).unwrap();
     (dir, summary)
-}
-
-/// Every file below a folder, in any order.
-pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
-    }
-    files
 }
 
 fn by_name(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

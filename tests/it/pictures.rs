@@ -26,7 +26,7 @@ use hm::{
 use image::RgbImage;
 use serde::Deserialize;
 
-use crate::support::{TestDatabase, media, temp_dir, wait_until};
+use crate::support::{TestDatabase, files_below, media, temp_dir, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -134,22 +134,10 @@ fn glance(proxy: &Path) -> RgbImage {
     image::imageops::resize(&proxy, 12, 8, image::imageops::FilterType::Triangle)
 }
 
-fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.is_symlink() {
-            files_below(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
 #[test]
 fn one_landscape_stored_eight_ways_looks_the_same() {
     let Some(corpus) = corpus() else { return };
-    let mut files = Vec::new();
-    files_below(&corpus.join("library"), &mut files);
+    let mut files = files_below(&corpus.join("library"));
     let is_landscape = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.strip_prefix("Landscape_").and_then(|rest| rest.strip_suffix(".jpg")).is_some_and(|number| number.parse::<u8>().is_ok())

@@ -27,29 +27,21 @@ use oxrdf::{Dataset, dataset::CanonicalizationAlgorithm};
 use oxrdfxml::RdfXmlParser;
 use proptest::prelude::*;
 
+use crate::support::files_below;
+
 fn samples() -> Vec<(PathBuf, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    let mut folders = vec![root.join("tests/media/sidecars")];
+    let mut files = files_below(&root.join("tests/media/sidecars"));
     let corpus = root.join("../shared/corpus/library");
     if corpus.is_dir() {
-        folders.push(corpus);
+        files.extend(files_below(&corpus));
     } else {
         eprintln!("the corpus is not there: its sidecars are skipped");
     }
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xmp")) {
-                found.push((path.clone(), fs::read(path).unwrap()));
-            }
-        }
-    }
-    found.sort();
-    assert!(found.len() >= 5);
-    found
+    files.retain(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xmp")));
+    files.sort();
+    assert!(files.len() >= 5);
+    files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 fn keywords(list: &[&str]) -> Value {

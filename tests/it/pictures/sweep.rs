@@ -8,18 +8,16 @@ use std::{
 
 use hm::{models::PictureSize, pipeline::PictureStore};
 
-use super::{Library, PATIENCE, files_below, glance};
-use crate::support::{chart, media, wait_until};
+use super::{Library, PATIENCE, glance};
+use crate::support::{chart, files_below, media, wait_until};
 
 /// Longer than the walk over a directory with a handful of pictures takes.
 const A_WALK: Duration = Duration::from_secs(4);
 
 /// Makes everything below `dir` ten days old.
 fn age(dir: &Path) {
-    let mut files = Vec::new();
-    files_below(dir, &mut files);
     let then = SystemTime::now() - Duration::from_secs(10 * 24 * 60 * 60);
-    for file in files {
+    for file in files_below(dir) {
         std::fs::File::options().write(true).open(file).unwrap().set_modified(then).unwrap();
     }
 }
@@ -83,8 +81,7 @@ fn two_libraries_in_one_directory_lose_nothing() {
         wait_until("it is recorded", PATIENCE, || library.number("SELECT count(*) FROM pictures") == 1);
         maker.stop();
     }
-    let mut owners: Vec<PathBuf> = Vec::new();
-    files_below(&dir.join("owners"), &mut owners);
+    let owners = files_below(&dir.join("owners"));
     assert_eq!(owners.len(), 2, "each says that it is there");
     ours.run("DELETE FROM images");
     age(dir);

@@ -18,8 +18,9 @@ pub(crate) mod small_disk;
 pub(crate) mod toy;
 
 use std::{
-    fs::Permissions,
+    fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -44,6 +45,16 @@ pub(crate) fn temp_dir() -> tempfile::TempDir {
         .permissions(Permissions::from_mode(0o755))
         .tempdir()
         .expect("the temporary directory is writable")
+}
+
+/// Every file below a folder, in any order; links are files.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files
 }
 
 /// The Redis that tests share; every test uses a name space of its own in it.

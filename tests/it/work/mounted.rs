@@ -35,10 +35,7 @@ use super::{
     invited::Library,
     tools::{SOON, runtime},
 };
-use crate::{
-    demo::files_below,
-    support::{hm_command, http::App, media::Jpeg, networks, wait_until},
-};
+use crate::support::{files_below, hm_command, http::App, media::Jpeg, networks, wait_until};
 
 /// No name of a folder or file has to be text; macOS has it otherwise.
 const NAMELESS: &[u8] = if cfg!(target_os = "linux") { b"caf\xe9.jpg" } else { b"cafe.jpg" };
