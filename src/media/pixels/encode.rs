@@ -7,7 +7,8 @@ use std::{
 
 use super::{PixelsError, bitmap::SrgbImage, fit};
 
-/// With Huffman tables of its own, a picture at 86 has 2 % more bytes than at 85 without, and 0.25 dB less error.
+/// 0.25 dB less error than at 85, for 4 % more bytes. Huffman tables of a picture's own would save 1.7 % of them, and take 7 % of the time that
+/// both its pictures take.
 const JPEG_QUALITY: i32 = 86;
 /// 30 % smaller than JPEG for a few milliseconds.
 const WEBP_QUALITY: f32 = 79.0;
@@ -32,7 +33,6 @@ pub(super) fn jpeg(image: &SrgbImage) -> Result<Vec<u8>, PixelsError> {
     let mut compressor = turbojpeg::Compressor::new().map_err(encode_error)?;
     compressor.set_quality(JPEG_QUALITY).map_err(encode_error)?;
     compressor.set_subsamp(turbojpeg::Subsamp::Sub2x2).map_err(encode_error)?;
-    compressor.set_optimize(true).map_err(encode_error)?;
     compressor.compress_to_vec(source).map_err(encode_error)
 }
 
