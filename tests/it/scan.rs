@@ -340,20 +340,24 @@ fn a_persons_word_on_grouping_outlives_a_full_scan() {
     assert_eq!(library.files(), files);
 }
 
-#[test]
-fn killed_anywhere_and_run_again_it_ends_as_undisturbed() {
-    let undisturbed = Library::new();
-    let disturbed = Library::new();
-    for number in 0..600 {
-        let file = format!("2019/{:02}/{number}.jpg", number % 30);
-        undisturbed.picture(&file, number);
-        let from = undisturbed.path(&file);
-        let to = disturbed.path(&file);
+/// Two libraries of the same pictures, with the same times, in so many folders.
+fn twins(pictures: u32, folders: u32) -> (Library, Library) {
+    let (one, other) = (Library::new(), Library::new());
+    for number in 0..pictures {
+        let file = format!("2019/{:02}/{number}.jpg", number % folders);
+        one.picture(&file, number);
+        let (from, to) = (one.path(&file), other.path(&file));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(&from, &to).unwrap();
         let modified = fs::metadata(&from).unwrap().modified().unwrap();
         fs::File::options().write(true).open(&to).unwrap().set_modified(modified).unwrap();
     }
+    (one, other)
+}
+
+#[test]
+fn killed_anywhere_and_run_again_it_ends_as_undisturbed() {
+    let (undisturbed, disturbed) = twins(600, 30);
     undisturbed.scan_well();
     // Small batches, and a blow or a polite word at another moment each time.
     for round in 0..8 {
@@ -371,6 +375,22 @@ fn killed_anywhere_and_run_again_it_ends_as_undisturbed() {
     }
     disturbed.scan_well();
     assert_eq!(disturbed.content(), undisturbed.content());
+}
+
+#[test]
+fn a_batch_that_the_database_refuses_ends_the_scan_and_leaves_the_others() {
+    let (undisturbed, refused) = twins(60, 20);
+    undisturbed.scan_well();
+    refused.execute("ALTER TABLE images ADD CONSTRAINT refused CHECK (base_name <> '33')");
+    let output = refused.command(&["--json"]).env("HM_SCAN_BATCH_SIZE", "3").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("while scanning the vault") && words.contains("refused"), "{words}");
+    assert_eq!(refused.lines("SELECT state AS line FROM scans"), ["failed"]);
+    assert_eq!(refused.lines("SELECT name AS line FROM files WHERE name IN ('13.jpg', '33.jpg', '53.jpg')"), [""; 0]);
+    refused.execute("ALTER TABLE images DROP CONSTRAINT refused");
+    refused.scan_well();
+    assert_eq!(refused.content(), undisturbed.content());
 }
 
 #[test]
