@@ -6,6 +6,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
@@ -40,6 +41,22 @@ const STOP: &[(Signal, Duration)] =
 /// How backends are ended whose server is gone: they can only stop at once.
 const STOP_STRAYS: &[(Signal, Duration)] = &[(Signal::QUIT, Duration::from_secs(10)), (Signal::KILL, Duration::from_secs(5))];
 
+/// What makes a cluster: initdb starts postgres through a shell.
+const MAKERS: &[&str] = &["initdb", "sh", "postgres"];
+/// How often a half-made cluster is removed that is written to at the same time.
+const CLEARINGS: usize = 5;
+
+/// Removes a half-made cluster. What its initdb started in the moment in which it was ended may write into it meanwhile.
+fn clear(new: &Path) -> io::Result<()> {
+    for _ in 1..CLEARINGS {
+        match fs::remove_dir_all(new) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => process::end_all(new, MAKERS, None, STOP_STRAYS),
+            done => return done,
+        };
+    }
+    fs::remove_dir_all(new)
+}
+
 /// The private PostgreSQL of one data directory.
 pub(super) struct Postgres {
     config: DatabaseConfig,
@@ -58,10 +75,10 @@ impl Postgres {
             move |source| ServicesError::Write { path, source }
         };
         let (new, cluster) = (self.layout.new_cluster(), self.layout.cluster());
-        process::end_all(&new, &["postgres", "initdb"], None, STOP_STRAYS);
+        process::end_all(&new, MAKERS, None, STOP_STRAYS);
         if new.exists() {
             tracing::warn!(file.path = %new.display(), "an earlier first start was interrupted: making the database anew");
-            fs::remove_dir_all(&new).map_err(failed(&new))?;
+            clear(&new).map_err(failed(&new))?;
         }
         self.check_room(NEW_CLUSTER_MIB, String::new)?;
         account.create_folder(&new)?;
